@@ -1,0 +1,87 @@
+import type { z } from 'zod';
+import { API_VERSION, GROUP, VERSION } from './meta.ts';
+import type { KubeObject, ResourceType } from './meta.ts';
+import type { managedServerSpec, managedServerStatus } from './schema/managed-server.ts';
+import type { platformConfigSpec, platformConfigStatus } from './schema/platform-config.ts';
+import type { serviceSpec, serviceStatus } from './schema/service.ts';
+import type { transferSpec, transferStatus } from './schema/transfer.ts';
+import { ConfigMaps, Events, Leases, Namespaces, Secrets } from './core.ts';
+
+/** Types as the API hands objects out: defaults are filled in. */
+
+export interface CustomObject<Spec, Status> extends KubeObject {
+  apiVersion: typeof API_VERSION;
+  spec: Spec;
+  status?: Status;
+}
+
+export type ManagedServerSpec = z.output<typeof managedServerSpec>;
+export type ManagedServerStatus = z.output<typeof managedServerStatus>;
+export type ManagedServer = CustomObject<ManagedServerSpec, ManagedServerStatus>;
+
+export type TransferSpec = z.output<typeof transferSpec>;
+export type TransferStatus = z.output<typeof transferStatus>;
+export type Transfer = CustomObject<TransferSpec, TransferStatus>;
+
+export type ServiceSpec = z.output<typeof serviceSpec>;
+export type ServiceStatus = z.output<typeof serviceStatus>;
+export type Service = CustomObject<ServiceSpec, ServiceStatus>;
+
+export type PlatformConfigSpec = z.output<typeof platformConfigSpec>;
+export type PlatformConfigStatus = z.output<typeof platformConfigStatus>;
+export type PlatformConfig = CustomObject<PlatformConfigSpec, PlatformConfigStatus>;
+
+export type HealthCheckSpec = NonNullable<TransferSpec['healthCheck']>;
+
+const custom = {
+  group: GROUP,
+  version: VERSION,
+  categories: ['gridferry'],
+  namespaced: true,
+  hasStatus: true,
+} as const;
+
+export const ManagedServers: ResourceType<ManagedServer> = {
+  ...custom,
+  kind: 'ManagedServer',
+  plural: 'managedservers',
+  singular: 'managedserver',
+  shortNames: ['ms'],
+};
+
+export const Transfers: ResourceType<Transfer> = {
+  ...custom,
+  kind: 'Transfer',
+  plural: 'transfers',
+  singular: 'transfer',
+  shortNames: ['xfer'],
+};
+
+export const Services: ResourceType<Service> = {
+  ...custom,
+  kind: 'Service',
+  plural: 'services',
+  singular: 'service',
+  shortNames: ['gsvc'],
+};
+
+export const PlatformConfigs: ResourceType<PlatformConfig> = {
+  ...custom,
+  kind: 'PlatformConfig',
+  plural: 'platformconfigs',
+  singular: 'platformconfig',
+  shortNames: ['gpc'],
+};
+
+/** What users put into a directory, and what the embedded API serves. */
+export const servedTypes: readonly ResourceType[] = [
+  ManagedServers,
+  Transfers,
+  Services,
+  PlatformConfigs,
+  Secrets,
+  ConfigMaps,
+  Events,
+  Leases,
+  Namespaces,
+] as readonly ResourceType[];
