@@ -33,7 +33,7 @@ export interface Condition {
   reason: string;
   message: string;
   lastTransitionTime: string;
-  observedGeneration?: number;
+  observedGeneration?: number | undefined;
 }
 
 /** Any object as it travels: kinds narrow `spec`, `status` and `data`. */

@@ -20,7 +20,11 @@ export interface Violation {
  * Fills in the defaults and checks an object against the schema and the CEL rules of its kind. `object` is changed in
  * place (defaults); `old` is what it replaces, for rules about changes.
  */
-export function validate(type: ResourceType, object: KubeObject, old?: KubeObject): Violation[] {
+export function validate(
+  type: Pick<ResourceType, 'group' | 'kind'>,
+  object: KubeObject,
+  old?: KubeObject,
+): Violation[] {
   const schema = schemaOf(type) ?? coreSchemas[type.kind];
   if (schema === undefined) return [];
   const check = validatorOf(type.kind, schema);

@@ -8,12 +8,19 @@ export interface Clock {
   after(ms: number, callback: () => void): () => void;
 }
 
+/** Node fires a timer above 2^31-1 ms at once: a long wait is served in parts, never shortened to nothing. */
+const LONGEST_TIMER_MS = 0x7fff_ffff;
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   after(ms, callback) {
-    // Node fires a timer above 2^31-1 ms at once: a long wait must be cut, never shortened to nothing.
-    const timer = setTimeout(callback, Math.min(Math.max(ms, 0), 0x7fff_ffff));
+    let timer: NodeJS.Timeout;
+    const arm = (left: number): void => {
+      const part = Math.min(Math.max(left, 0), LONGEST_TIMER_MS);
+      timer = setTimeout(() => (left > part ? arm(left - part) : callback()), part);
+    };
+    arm(ms);
     return () => clearTimeout(timer);
   },
 };

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { KubeObject, ObjectKey, ResourceType } from '../api/meta.ts';
 import type { Client } from '../home/client.ts';
+import type { Cache } from './cache.ts';
 import type { Clock } from './clock.ts';
 import type { Result } from './result.ts';
 
@@ -12,9 +13,13 @@ export interface ReconcileContext<T extends KubeObject> {
   readonly log: Logger;
   /** Fires when the object's spec or deletionTimestamp changes, at the deadline, and at shutdown. */
   readonly signal: AbortSignal;
+  /** The leader's epoch, for fencing: what is done on a server carries it. 0 where there is no leader election. */
+  readonly epoch: number;
+  /** What is known of another kind. Only kinds that some controller reconciles or watches are known. */
+  cache<O extends KubeObject>(type: ResourceType<O>): Cache<O>;
   /**
    * The status to be written when the reconcile ends: at most one write, only when it differs from the stored one, and
-   * guarded by `resourceVersion`. The last call wins.
+   * guarded by `resourceVersion`. The last call wins. It is written however the reconcile ends, a throw included.
    */
   setStatus(status: NonNullable<T['status']>): void;
   /** An Event, posted after the status write succeeded. */
@@ -38,16 +43,16 @@ export interface Reconciler<T extends KubeObject> {
 /** Another kind whose changes concern this controller: maps each changed object to the keys to reconcile. */
 export interface WatchedType<O extends KubeObject = KubeObject> {
   readonly type: ResourceType<O>;
-  toKeys(object: O): readonly ObjectKey[];
+  toKeys(object: Readonly<O>): readonly ObjectKey[];
 }
 
 /** A controller as the manager runs it. */
-export interface ControllerDefinition<T extends KubeObject> {
+export interface ControllerDefinition<T extends KubeObject = KubeObject> {
   readonly reconciler: Reconciler<T>;
-  readonly watches?: readonly WatchedType<never>[];
+  readonly watches?: readonly WatchedType[];
   /** How many objects may be reconciled at once; one object never twice at once. Default 4. */
   readonly concurrency?: number;
-  /** Every object is reconciled at least this often, in ms. Default 10 minutes. */
+  /** Every object is reconciled at least this often, in ms, unless it failed terminally. Default 10 minutes. */
   readonly resyncMs?: number;
   /** A reconcile that takes longer is aborted, in ms. Default 5 minutes. */
   readonly deadlineMs?: number;

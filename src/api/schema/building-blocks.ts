@@ -92,10 +92,11 @@ const healthHttp = z
     scheme: z.enum(['http', 'https']).default('http').meta({ description: 'Protocol to speak.' }),
     host: z.string().max(253).optional().meta({ description: 'Host header and SNI; default: the public name.' }),
     expectedStatus: z
-      .array(z.int32().min(100).max(599))
-      .max(20)
-      .optional()
-      .meta({ description: 'Statuses that count as healthy; default: 200 to 399.', 'x-kubernetes-list-type': 'set' }),
+      .string()
+      .max(7)
+      .regex(/^[1-5][0-9][0-9](-[1-5][0-9][0-9])?$/)
+      .default('200-399')
+      .meta({ description: 'Status, or range of them, that counts as healthy.' }),
   })
   .meta({ description: 'Ask over HTTP.' });
 

@@ -67,10 +67,10 @@ export const transferSpec = z
       .optional()
       .meta({ description: 'How DNS is cut over.' }),
     soak: duration('How long the service is watched at its new place before the transfer is Completed.').default('5s'),
-    rollbackWindow: duration('How long after completion the way back stays open.').default('48h'),
+    rollbackWindow: duration('How long the stopped source is kept after completion at the least.').default('48h'),
     suspend: z.boolean().default(false).meta({ description: 'Take no further step until it is false again.' }),
     cancel: z.boolean().default(false).meta({
-      description: 'Undo what was done and leave the source running. Final: it cannot be taken back.',
+      description: 'Undo what was done and leave the service running at the source. Once begun it is finished; to start again, set it to false and change retryToken.',
     }),
     retryToken: z.string().max(63).optional().meta({
       description: 'Any new value starts a Failed or Cancelled transfer again.',
@@ -99,7 +99,6 @@ export const transferSpec = z
         rule: 'self.targetServerRef.name == oldSelf.targetServerRef.name && has(self.sourceServerRef) == has(oldSelf.sourceServerRef) && (!has(self.sourceServerRef) || self.sourceServerRef.name == oldSelf.sourceServerRef.name)',
         message: 'the servers cannot be changed: make a new Transfer',
       },
-      { rule: '!oldSelf.cancel || self.cancel', message: 'cancel cannot be taken back: use retryToken to start again' },
     ),
   });
 
@@ -144,16 +143,27 @@ const restoreContainer = z.object({
   restartMaximumRetryCount: count('Retries of the restart policy.').optional(),
 });
 
-const dnsRecord = z.object({
-  zoneId: text('Zone.'),
-  id: text('Record ID.'),
+const newDnsRecord = {
   name: text('Name.'),
   type: text('Type.'),
   content: text('Content.'),
   ttl: count('Time to live, in seconds; 1 is automatic.'),
   proxied: z.boolean().meta({ description: 'Whether the provider proxies it.' }),
-  comment: text('Comment.').optional(),
-});
+  comment: text('Comment.'),
+  tags: z.array(text('Tag.')).max(100).meta({ description: 'Tags.' }),
+};
+
+const dnsRestorePoint = z
+  .object({
+    name: text('The name that is cut over.'),
+    prior: z
+      .array(z.object({ id: text('Record ID.'), ...newDnsRecord }))
+      .max(100)
+      .meta({ description: 'Records as they were.' }),
+    created: z.array(z.object(newDnsRecord)).max(100).meta({ description: 'Records that did not exist before.' }),
+    wrote: z.array(text('Content.')).max(100).meta({ description: 'Contents that the transfer wrote.' }),
+  })
+  .meta({ description: 'DNS as it was.' });
 
 export const transferStatus = z
   .object({
@@ -203,7 +213,8 @@ export const transferStatus = z
     images: z
       .array(
         z.object({
-          id: text('Image ID.'),
+          id: text('Image ID at the source.'),
+          targetId: text('Image ID at the target; another one when the image stores differ.'),
           reference: text('The tag it is known by.').optional(),
           method: z
             .enum(['Present', 'Pulled', 'Layers', 'Whole'])
@@ -226,19 +237,21 @@ export const transferStatus = z
           .array(restoreContainer)
           .max(100)
           .meta({ description: 'The source as it was, in start order.', 'x-kubernetes-list-type': 'atomic' }),
-        dnsRecords: z
-          .array(dnsRecord)
-          .max(100)
-          .optional()
-          .meta({ description: 'DNS as it was.', 'x-kubernetes-list-type': 'atomic' }),
+        dns: dnsRestorePoint.optional(),
       })
       .optional()
       .meta({ description: 'What is needed to put the source back; written before it is touched.' }),
-    dnsCreated: z
-      .array(text('Record ID.'))
-      .max(100)
+    committedAt: timestamp(
+      'When the commit point was passed: from then on only the user, not a failure, brings the service back.',
+    ).optional(),
+    createdPaths: z
+      .array(text('Path at the target.'))
+      .max(200)
       .optional()
-      .meta({ description: 'DNS records made by this transfer.', 'x-kubernetes-list-type': 'atomic' }),
+      .meta({
+        description: 'Paths of bind mounts and files that were absent or empty at the target before; undo empties them.',
+        'x-kubernetes-list-type': 'atomic',
+      }),
     attempts: z
       .array(
         z.object({
@@ -251,8 +264,7 @@ export const transferStatus = z
       .max(5)
       .optional()
       .meta({ description: 'Earlier attempts, oldest first.', 'x-kubernetes-list-type': 'atomic' }),
-    rollbackDeadline: timestamp('Until when the way back is open.').optional(),
-    canRollback: z.boolean().optional().meta({ description: 'Whether the source can still be returned to.' }),
+    rollbackDeadline: timestamp('Until when the stopped source is kept at the least.').optional(),
     logs: z
       .array(text('One line.'))
       .max(100)

@@ -1,0 +1,239 @@
+import { dockerCall, filters } from '../../../src/docker/api.ts';
+import { carries } from '../../../src/docker/marks.ts';
+import type { Marks } from '../../../src/docker/marks.ts';
+import type { NetworkCapture } from '../../../src/docker/network-capture.ts';
+import { captureNetwork } from '../../../src/docker/network-capture.ts';
+import type { ServiceCapture } from '../../../src/docker/service-capture.ts';
+import { readFilesystem } from '../../../src/ssh/filesystem.ts';
+import type { Filesystem } from '../../../src/ssh/filesystem.ts';
+import { readHostFacts } from '../../../src/ssh/host-facts.ts';
+import type { HostFacts } from '../../../src/ssh/host-facts.ts';
+import type { Engine } from '../../../src/docker/engine.ts';
+import type { Host } from '../../../src/ssh/host.ts';
+import { isEmptyTree } from '../../../src/volumes/measure.ts';
+import { openWorkbench } from '../../../src/volumes/workbench.ts';
+import type { DataLocation } from '../../../src/volumes/workbench.ts';
+import type { TransferStatus } from '../../../src/api/resources.ts';
+import type { TransferContext } from '../context.ts';
+import { marksOf } from '../context.ts';
+import type { DataItem } from '../data-set.ts';
+import { pathItems } from '../target-paths.ts';
+
+/** A container as the list of an engine shows it. */
+export interface ListedContainer {
+  readonly name: string;
+  readonly running: boolean;
+  /** Made by this very transfer, by an earlier process. */
+  readonly own: boolean;
+  readonly autoRemove: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly ports: readonly { readonly address: string; readonly port: number; readonly protocol: string }[];
+  readonly volumes: readonly { readonly name: string; readonly writable: boolean }[];
+}
+
+export interface OccupiedPath {
+  readonly name: string;
+  readonly state: 'Absent' | 'Empty' | 'Occupied' | 'Unreadable';
+}
+
+/** Everything the checks look at, read once; the checks themselves are pure. */
+export interface PreflightFacts {
+  readonly capture: ServiceCapture;
+  readonly data: readonly DataItem[];
+  readonly volumes: NonNullable<TransferStatus['volumes']>;
+  readonly sourceName: string;
+  readonly targetName: string;
+  readonly sourceEngine: Engine['info'];
+  readonly targetEngine: Engine['info'];
+  readonly sourceContainers: readonly ListedContainer[];
+  readonly targetContainers: readonly ListedContainer[];
+  readonly targetNetworks: readonly NetworkCapture[];
+  /** Names of networks at the target that this transfer made. */
+  readonly ownNetworks: ReadonlySet<string>;
+  /** Volumes at the target with a name of ours; `own` when made by this transfer. */
+  readonly targetVolumes: readonly { readonly name: string; readonly own: boolean; readonly empty: boolean }[];
+  readonly targetPaths: readonly OccupiedPath[];
+  readonly targetHost: HostFacts;
+  readonly targetDisk: Filesystem;
+  /** IDs and layers of images that the target has. */
+  readonly targetLayers: ReadonlySet<string>;
+}
+
+export async function gatherFacts(context: TransferContext): Promise<PreflightFacts> {
+  const [source, target, capture, data] = await Promise.all([
+    context.session.source(context),
+    context.session.target(context),
+    context.session.capture(context),
+    context.session.data(context),
+  ]);
+  const marks = marksOf(context.transfer);
+  const { signal } = context;
+  const [sourceContainers, targetContainers, networks, targetVolumes, targetPaths, targetHost, targetDisk, targetLayers] =
+    await Promise.all([
+      listContainers(source.engine, marks, signal),
+      listContainers(target.engine, marks, signal),
+      listNetworks(target.engine, marks, signal),
+      listVolumes(context, target.engine, capture, marks),
+      checkPaths(context, target.host, data),
+      readHostFacts(target.host, { signal }),
+      readFilesystem(target.host, target.engine.info.rootDir, { signal }),
+      listLayers(target.engine, signal),
+    ]);
+  return {
+    capture,
+    data,
+    volumes: context.status.volumes ?? [],
+    sourceName: context.sourceServer.metadata.name,
+    targetName: context.targetServer.metadata.name,
+    sourceEngine: source.engine.info,
+    targetEngine: target.engine.info,
+    sourceContainers,
+    targetContainers,
+    targetNetworks: networks.all,
+    ownNetworks: networks.own,
+    targetVolumes,
+    targetPaths,
+    targetHost,
+    targetDisk,
+    targetLayers,
+  };
+}
+
+interface RawListed {
+  readonly Id: string;
+  readonly Names: readonly string[];
+  readonly State: string;
+  readonly Labels?: Readonly<Record<string, string>> | null;
+  readonly Ports?: readonly { readonly IP?: string; readonly PublicPort?: number; readonly Type: string }[] | null;
+  readonly Mounts?: readonly { readonly Type: string; readonly Name?: string; readonly RW: boolean }[] | null;
+}
+
+async function listContainers(engine: Engine, marks: Marks, signal: AbortSignal): Promise<ListedContainer[]> {
+  const list = await dockerCall<readonly RawListed[]>(engine, {
+    method: 'GET',
+    path: ['containers', 'json'],
+    query: { all: true },
+    doing: 'list its containers',
+    signal,
+  });
+  return Promise.all(
+    list.map(async (raw) => {
+      const { HostConfig } = await dockerCall<{ readonly HostConfig: { readonly AutoRemove?: boolean } }>(engine, {
+        method: 'GET',
+        path: ['containers', raw.Id, 'json'],
+        doing: 'describe a container',
+        signal,
+      }).catch(() => ({ HostConfig: {} as { readonly AutoRemove?: boolean } }));
+      return {
+        name: (raw.Names[0] ?? '').replace(/^\//, ''),
+        running: raw.State === 'running' || raw.State === 'restarting' || raw.State === 'paused',
+        own: carries(raw.Labels, marks),
+        autoRemove: HostConfig.AutoRemove === true,
+        labels: raw.Labels ?? {},
+        ports: (raw.Ports ?? []).flatMap(({ IP = '', PublicPort, Type }) =>
+          PublicPort === undefined ? [] : [{ address: IP, port: PublicPort, protocol: Type }],
+        ),
+        volumes: (raw.Mounts ?? []).flatMap(({ Type, Name, RW }) =>
+          Type === 'volume' && Name !== undefined ? [{ name: Name, writable: RW }] : [],
+        ),
+      };
+    }),
+  );
+}
+
+async function listNetworks(
+  engine: Engine,
+  marks: Marks,
+  signal: AbortSignal,
+): Promise<{ readonly all: NetworkCapture[]; readonly own: ReadonlySet<string> }> {
+  const list = await dockerCall<readonly { Name: string; Labels?: Record<string, string> | null }[]>(engine, {
+    method: 'GET',
+    path: ['networks'],
+    doing: 'list its networks',
+    signal,
+  });
+  const all = await Promise.all(list.map(({ Name }) => captureNetwork(engine, Name, signal)));
+  return { all, own: new Set(list.filter(({ Labels }) => carries(Labels, marks)).map(({ Name }) => Name)) };
+}
+
+async function listVolumes(
+  context: TransferContext,
+  engine: Engine,
+  capture: ServiceCapture,
+  marks: Marks,
+): Promise<PreflightFacts['targetVolumes']> {
+  const wanted = new Set(capture.volumes.map(({ name }) => name));
+  const { Volumes } = await dockerCall<{
+    readonly Volumes?: readonly { Name: string; Labels?: Record<string, string> | null }[] | null;
+  }>(engine, {
+    method: 'GET',
+    path: ['volumes'],
+    query: { filters: filters({ driver: ['local'] }) },
+    doing: 'list its volumes',
+    signal: context.signal,
+  });
+  const found = (Volumes ?? []).filter(({ Name }) => wanted.has(Name));
+  if (found.length === 0) return [];
+  const locations: DataLocation[] = found.map(({ Name }) => ({ kind: 'volume', name: Name }));
+  const bench = await openWorkbench({
+    host: engine.host,
+    docker: engine.docker,
+    locations,
+    name: `gridferry-look-${context.transfer.metadata.uid ?? ''}`,
+    labels: marks,
+    readOnly: true,
+    signal: context.signal,
+  });
+  try {
+    const result: { name: string; own: boolean; empty: boolean }[] = [];
+    for (const { Name, Labels } of found) {
+      const empty = await isEmptyTree(bench, bench.pathOf({ kind: 'volume', name: Name }), context.signal);
+      result.push({ name: Name, own: carries(Labels, marks), empty });
+    }
+    return result;
+  } finally {
+    await bench.close();
+  }
+}
+
+/** For each path one line; a path that cannot be seen is neither absent nor empty. */
+const PATH_SCRIPT = `for path; do
+  if [ -L "$path" ] || [ -f "$path" ]; then echo Occupied
+  elif [ -d "$path" ]; then
+    if [ ! -r "$path" ]; then echo Unreadable
+    elif [ -z "$(ls -A -- "$path")" ]; then echo Empty
+    else echo Occupied; fi
+  elif [ -e "$path" ]; then echo Occupied
+  else
+    parent=$path
+    while parent=$(dirname -- "$parent"); [ ! -d "$parent" ]; do :; done
+    if [ -x "$parent" ]; then echo Absent; else echo Unreadable; fi
+  fi
+done`;
+
+async function checkPaths(context: TransferContext, host: Host, data: readonly DataItem[]): Promise<OccupiedPath[]> {
+  const items = pathItems(data);
+  if (items.length === 0) return [];
+  const created = new Set(context.status.createdPaths);
+  const { stdout } = await host.exec(['sh', '-c', PATH_SCRIPT, 'sh', ...items.map((item) => item.name)], {
+    root: host.isRoot,
+    signal: context.signal,
+  });
+  const states = stdout.split('\n') as OccupiedPath['state'][];
+  // What an earlier run of this transfer filled is its own.
+  return items.map((item, index) => ({
+    name: item.name,
+    state: created.has(item.name) ? 'Empty' : (states[index] ?? 'Unreadable'),
+  }));
+}
+
+async function listLayers(engine: Engine, signal: AbortSignal): Promise<ReadonlySet<string>> {
+  const images = await dockerCall<readonly { Id: string }[]>(engine, {
+    method: 'GET',
+    path: ['images', 'json'],
+    query: { all: true },
+    doing: 'list its images',
+    signal,
+  });
+  return new Set(images.map(({ Id }) => Id));
+}

@@ -1,0 +1,78 @@
+import type { Transfer, TransferStatus } from '../../src/api/resources.ts';
+import { findCondition, isTrue } from '../../src/runtime/conditions.ts';
+import { isOver } from './itinerary.ts';
+import type { StepRecord } from './itinerary.ts';
+
+/** Conditions that exist from the first visit on. */
+export const knownConditions = [
+  'Succeeded',
+  'Accepted',
+  'LockAcquired',
+  'PreflightPassed',
+  'DataCopied',
+  'CutOver',
+  'Verified',
+  'CredentialsScrubbed',
+] as const;
+export type TransferCondition = (typeof knownConditions)[number] | 'SourceRestored' | 'DNSUpdated';
+
+export type TransferPhase = NonNullable<TransferStatus['phase']>;
+
+const TERMINAL: ReadonlySet<TransferPhase> = new Set(['Completed', 'Failed', 'Cancelled', 'RolledBack']);
+
+export function isTerminal(phase: TransferPhase | undefined): boolean {
+  return phase !== undefined && TERMINAL.has(phase);
+}
+
+/**
+ * The phase, from what is recorded: computed last, never read back as input.
+ *
+ * - An outcome (it is being undone) shows only when the undoing is over; until then the phase stays where it failed.
+ * - After the commit point a failure does not undo anything: it shows as Failed with CutOver=True.
+ */
+export function derivePhase(status: TransferStatus): TransferPhase {
+  const succeeded = findCondition(status.conditions ?? [], 'Succeeded');
+  if (succeeded?.status === 'True') return 'Completed';
+  if (succeeded?.status === 'False' && succeeded.reason !== 'Undoing') {
+    return status.outcome === 'Cancelled' ? 'Cancelled' : 'Failed';
+  }
+  if (!isTrue(status.conditions ?? [], 'LockAcquired')) return 'Pending';
+  const current = currentRecord(status.steps ?? []);
+  return (current?.phase as TransferPhase | undefined) === 'Completed'
+    ? 'Verifying'
+    : ((current?.phase as TransferPhase | undefined) ?? 'Preparing');
+}
+
+/** The step under way: the first that is not over, or, while undoing, the furthest that was begun. */
+export function currentRecord(records: readonly StepRecord[]): StepRecord | undefined {
+  const undoing = records.some((record) => record.state === 'Undoing' || record.state === 'Undone');
+  if (undoing) return records.findLast((record) => record.attempts > 0) ?? records[0];
+  return records.find((record) => !isOver(record)) ?? records.at(-1);
+}
+
+/** Share of the whole that each phase stands for; copying is most of it and counts by bytes. */
+const COPY_FROM = 10;
+const COPY_TO = 80;
+
+/** Whole percent done: steps before the copy up to 10, bytes up to 80, the steps after it up to 100. */
+export function derivePercent(status: TransferStatus): number {
+  if (findCondition(status.conditions ?? [], 'Succeeded')?.status === 'True') return 100;
+  const records = status.steps ?? [];
+  const share = (part: readonly StepRecord[]): number =>
+    part.length === 0 ? 0 : part.filter(isOver).length / part.length;
+  const before = records.filter((record) => record.phase === 'Preparing');
+  const copy = records.filter((record) => record.phase === 'Uploading');
+  const after = records.filter((record) => record.phase !== 'Preparing' && record.phase !== 'Uploading');
+  if (copy.some((record) => !isOver(record))) {
+    if (before.some((record) => !isOver(record))) return Math.floor(share(before) * COPY_FROM);
+    const total = status.bytesTotal ?? 0;
+    const byBytes = total === 0 ? share(copy) : Math.min(1, (status.bytesDone ?? 0) / total);
+    return Math.floor(COPY_FROM + byBytes * (COPY_TO - COPY_FROM));
+  }
+  return Math.min(99, Math.floor(COPY_TO + share(after) * (100 - COPY_TO)));
+}
+
+/** Whether a transfer has reached a terminal phase. */
+export function hasEnded({ status }: Readonly<Transfer>): boolean {
+  return status !== undefined && isTerminal(derivePhase(status));
+}

@@ -1,0 +1,73 @@
+import { copyTree } from '../../../src/volumes/copy.ts';
+import { verifyTrees } from '../../../src/volumes/verify.ts';
+import type { TransferContext } from '../context.ts';
+import { manifestName, pathOn } from '../data-set.ts';
+import { formatBytes } from '../../format-bytes.ts';
+import { GridferryError } from '../../../src/errors.ts';
+import { dataProgress } from '../progress.ts';
+import { assertSourceStopped, assertTargetStopped } from '../source-containers.ts';
+import type { Step } from '../step.ts';
+
+/** Copies what changed since the copy that was made while the service ran. Nothing writes any more. */
+export const copyFinalDelta: Step = {
+  name: 'copy-final-delta',
+  phase: 'Restoring',
+  async apply(context) {
+    await assertSourceStopped(context);
+    const [source, target] = await Promise.all([
+      context.session.sourceBench(context),
+      context.session.targetBench(context),
+    ]);
+    const progress = dataProgress(context);
+    await Promise.all(
+      (await context.session.data(context)).map(async (item) => {
+        const pass = await copyTree({
+          source,
+          sourcePath: pathOn(source, item),
+          target,
+          targetPath: pathOn(target, item),
+          isFile: item.file !== undefined,
+          running: false,
+          signal: context.signal,
+        });
+        progress.add(item.name, 'Final', pass);
+      }),
+    );
+    return { record: progress.change, message: `${formatBytes(progress.sent())} sent while stopped` };
+  },
+  /**
+   * After the commit point clients may have written at the target: what they wrote goes back before the source starts.
+   * Before it, nothing at the target is worth keeping.
+   */
+  async undo(context) {
+    if (context.status.committedAt === undefined) return;
+    await returnData(context);
+  },
+  undoFirst: true,
+};
+
+async function returnData(context: TransferContext): Promise<void> {
+  await assertTargetStopped(context);
+  await assertSourceStopped(context);
+  const [source, target] = await Promise.all([
+    context.session.sourceBench(context),
+    context.session.targetBench(context),
+  ]);
+  for (const [index, item] of (await context.session.data(context)).entries()) {
+    const paths = {
+      source: target,
+      sourcePath: pathOn(target, item),
+      target: source,
+      targetPath: pathOn(source, item),
+      signal: context.signal,
+    };
+    await copyTree({ ...paths, isFile: item.file !== undefined, running: false });
+    const { result } = await verifyTrees({ ...paths, mode: 'Full', name: manifestName(index) });
+    if (result.equal) continue;
+    throw new GridferryError(
+      'GF_TRANSFER_RETURN_DIFFERS',
+      `${item.name} could not be brought back unchanged: ${result.differences.map(({ path }) => path).join(', ')} differ; both copies are kept`,
+      { class: 'retryable' },
+    );
+  }
+}

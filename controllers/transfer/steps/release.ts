@@ -1,0 +1,23 @@
+import { parseDuration } from '../../../src/runtime/duration.ts';
+import { timestamp } from '../../timestamps.ts';
+import { sweepWorkbenches } from '../../../src/volumes/container-workbench.ts';
+import { marksOf } from '../context.ts';
+import type { Step } from '../step.ts';
+import { unlock } from './lock-servers.ts';
+
+/** Takes away what the transfer needed and the service does not; opens the time in which there is a way back. */
+export const release: Step = {
+  name: 'release',
+  phase: 'Completed',
+  async apply(context) {
+    await context.session.close();
+    const ends = await Promise.all([context.session.source(context), context.session.target(context)]);
+    for (const { engine } of ends) await sweepWorkbenches(engine.docker, marksOf(context.transfer));
+    await unlock(context);
+    const rollbackDeadline = timestamp(context.clock, parseDuration(context.transfer.spec.rollbackWindow));
+    return {
+      record: (status) => void (status.rollbackDeadline = rollbackDeadline),
+      message: `the stopped source stays until ${rollbackDeadline} at least`,
+    };
+  },
+};

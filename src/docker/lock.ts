@@ -1,0 +1,49 @@
+import { dockerCall } from './api.ts';
+import { orUndefined } from './engine-error.ts';
+import type { Engine } from './engine.ts';
+import { carries } from './marks.ts';
+import type { Marks } from './marks.ts';
+import type { RawVolume } from './volume-capture.ts';
+
+/** Who holds a lock on an engine. */
+export interface EngineLockHolder {
+  readonly name: string;
+  /** The volume that stands for the lock. */
+  readonly mark: string;
+}
+
+/**
+ * Takes a lock that lives in the engine itself: an empty volume whose labels say who holds it. Creating a volume that
+ * exists answers with the existing one and its labels, so that of two who try only one finds its own; and everybody who
+ * may use the engine may do it, root or not. Answers the holder when it is somebody else.
+ */
+export async function acquireEngineLock(
+  engine: Engine,
+  subject: string,
+  marks: Marks,
+): Promise<EngineLockHolder | undefined> {
+  const mark = lockName(subject);
+  const volume = await dockerCall<RawVolume>(engine, {
+    method: 'POST',
+    path: ['volumes', 'create'],
+    body: { Name: mark, Driver: 'local', Labels: { ...marks, 'gridferry.io/lock': subject } },
+    doing: `take the lock of ${subject}`,
+  });
+  if (carries(volume.Labels, marks)) return undefined;
+  return { name: volume.Labels?.['gridferry.io/transfer-name'] ?? 'unknown', mark };
+}
+
+/** Gives the lock back. Somebody else's is left alone; one that is gone counts as given back. */
+export async function releaseEngineLock(engine: Engine, subject: string, marks: Marks): Promise<void> {
+  const path = ['volumes', lockName(subject)];
+  const volume = await orUndefined(
+    dockerCall<RawVolume>(engine, { method: 'GET', path, doing: `look at the lock of ${subject}` }),
+  );
+  if (volume === undefined || !carries(volume.Labels, marks)) return;
+  await orUndefined(dockerCall(engine, { method: 'DELETE', path, doing: `give back the lock of ${subject}` }));
+}
+
+/** Container and project names are made of the characters that volume names may have. */
+function lockName(subject: string): string {
+  return `gridferry-lock-${subject}`;
+}

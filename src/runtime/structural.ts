@@ -1,0 +1,36 @@
+/**
+ * Whether two JSON values are the same. A property that is `undefined` counts as absent, because that is what it becomes
+ * on the wire. Order of properties does not matter, order of lists does.
+ */
+export function deepEqual(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) {
+    return typeof a === 'number' && typeof b === 'number' && Number.isNaN(a) && Number.isNaN(b);
+  }
+  if (Array.isArray(a)) {
+    if (!Array.isArray(b) || a.length !== b.length) return false;
+    for (let i = 0; i < a.length; i++) if (!deepEqual(a[i], b[i])) return false;
+    return true;
+  }
+  if (Array.isArray(b)) return false;
+  const left = a as Record<string, unknown>;
+  const right = b as Record<string, unknown>;
+  let present = 0;
+  for (const name of Object.keys(left)) {
+    const value = left[name];
+    if (value === undefined) continue;
+    present++;
+    if (!Object.hasOwn(right, name) || !deepEqual(value, right[name])) return false;
+  }
+  for (const name of Object.keys(right)) if (right[name] !== undefined) present--;
+  return present === 0;
+}
+
+/** Freezes a JSON value to its leaves and returns it: what is shared through a cache cannot be changed by accident. */
+export function deepFreeze<T>(value: T): Readonly<T> {
+  if (typeof value === 'object' && value !== null) {
+    Object.freeze(value);
+    for (const part of Object.values(value)) deepFreeze(part);
+  }
+  return value;
+}

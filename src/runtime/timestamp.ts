@@ -1,0 +1,4 @@
+/** `metav1.Time` of wall-clock milliseconds: RFC 3339 in UTC, to the second, as every Kubernetes object has it. */
+export function timestamp(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d{3}Z$/, 'Z');
+}

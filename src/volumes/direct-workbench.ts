@@ -1,0 +1,39 @@
+import type { ExecOptions, SpawnOptions } from '../ssh/host.ts';
+import { findTools } from './bench-tools.ts';
+import { locationKey, type Workbench, type WorkbenchOptions } from './workbench.ts';
+
+/** Programs run as root on the host itself; volumes are their folders. */
+export async function openDirectWorkbench(
+  { host, locations, name, signal }: WorkbenchOptions,
+  mountpoints: ReadonlyMap<string, string>,
+): Promise<Workbench> {
+  const paths = new Map(
+    locations.map((location) => [
+      locationKey(location),
+      location.kind === 'volume' ? (mountpoints.get(location.name) as string) : location.path,
+    ]),
+  );
+  const workFolder = `/var/lib/gridferry/${name}`;
+  const exec: Workbench['exec'] = (argv, options: ExecOptions = {}) => host.exec(argv, { ...options, root: true });
+  const cancellable = signal ? { signal } : {};
+  // Root's own umask decides otherwise, and the parent folder may be shared by transfers.
+  await exec(['mkdir', '-p', '-m', '700', workFolder], cancellable);
+  const tools = await findTools((argv, options) => exec(argv, { ...options, ...cancellable }));
+
+  return {
+    name: host.name,
+    mode: 'direct',
+    tools,
+    workFolder,
+    pathOf(location) {
+      const path = paths.get(locationKey(location));
+      if (path === undefined) throw new Error(`${locationKey(location)} is not on this workbench`);
+      return path;
+    },
+    spawn: (argv, options: SpawnOptions = {}) => host.spawn(argv, { ...options, root: true }),
+    exec,
+    async close() {
+      await exec(['rm', '-rf', '--', workFolder]);
+    },
+  };
+}
