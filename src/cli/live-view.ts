@@ -49,7 +49,9 @@ export function createLiveView({ stream, clock, env = process.env }: LiveViewOpt
     if (!live) return '';
     // A line as wide as the terminal would wrap, and the count of lines to go back up would be wrong.
     const width = Math.max(20, (stream.columns ?? 80) - 1);
-    const lines = [...shown.values()].filter((transfer) => !hasEnded(transfer)).flatMap((transfer) => liveLines(transfer, width, paint));
+    const lines = [...shown.values()]
+      .filter((transfer) => !hasEnded(transfer))
+      .flatMap((transfer) => liveLines(transfer, width, paint));
     drawn = lines.length;
     return lines.map((line) => `${line}\n`).join('');
   }

@@ -16,7 +16,9 @@ import { registerWatch } from './watch.ts';
 export function createProgram(): Command {
   const program = new Command('gridferry');
   program
-    .description('Moves services between plain Docker servers, declaratively: YAML in a directory says what shall be where.')
+    .description(
+      'Moves services between plain Docker servers, declaratively: YAML in a directory says what shall be where.',
+    )
     .helpCommand('help [command]', 'show how to use a command')
     .addHelpText('after', '\nStart with:  gridferry run <directory>   and look at it with:  gridferry get all');
   for (const register of [
@@ -71,7 +73,9 @@ function reportUsage(error: CommanderError): void {
   const [first = '', ...rest] = error.message.replace(/^error: /, '').split('\n');
   const code = error.code === 'commander.unknownCommand' ? 'GF_CLI_UNKNOWN_COMMAND' : 'GF_CLI_USAGE';
   const hint = rest.join(' ').replace(/^\((.*)\)$/, '$1');
-  process.stderr.write(`error ${code}: ${first}${hint === '' ? '; see gridferry --help' : `; ${hint.charAt(0).toLowerCase()}${hint.slice(1)}`}\n`);
+  process.stderr.write(
+    `error ${code}: ${first}${hint === '' ? '; see gridferry --help' : `; ${hint.charAt(0).toLowerCase()}${hint.slice(1)}`}\n`,
+  );
 }
 
 function everyCommand(command: Command): Command[] {

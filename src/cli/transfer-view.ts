@@ -47,7 +47,12 @@ export function endedSteps(before: TransferStatus | undefined, after: TransferSt
 
 /** One line of a step that has ended. */
 export function stepText({ name, state, startTime, endTime, message = '' }: StepRecord, paint: Paint): string {
-  const sign = { Done: paint('green', '✔'), Skipped: paint('dim', '–'), Failed: paint('red', '✘'), Undone: paint('yellow', '↩') };
+  const sign = {
+    Done: paint('green', '✔'),
+    Skipped: paint('dim', '–'),
+    Failed: paint('red', '✘'),
+    Undone: paint('yellow', '↩'),
+  };
   const ms = Date.parse(endTime ?? '') - Date.parse(startTime ?? '');
   const took = Number.isNaN(ms) || ms === 0 || state === 'Skipped' ? '' : paint('dim', formatSeconds(ms / 1000));
   return [sign[state as keyof typeof sign], name.padEnd(22), took, paint('dim', printable(message))]

@@ -107,6 +107,7 @@ class Syncer implements DirectorySync {
   /** The version at which an object was seen to agree with what its file says. */
   readonly #agreed = new Map<string, { readonly loaded: LoadedObject; readonly version: string | undefined }>();
   readonly #retry = new Set<string>();
+  #defined: ReadonlySet<string> = new Set();
   #lastLook: { readonly fingerprint: string; readonly at: number; readonly hints: number } | undefined;
 
   #rootProblem: ManifestProblem | undefined;
@@ -304,7 +305,11 @@ class Syncer implements DirectorySync {
       for (const id of cached.frozen) frozen.add(id);
     }
     const { unique, duplicates } = splitDuplicates(objects);
+    const before = this.#defined;
     const defined = new Set([...objects.map(({ type, key }) => objectId(type, key)), ...frozen]);
+    // What is defined no more may have to be deleted, which only a look at everything decides.
+    if ([...before].some((id) => !defined.has(id))) this.#fullWanted = true;
+    this.#defined = defined;
     for (const id of frozen) unique.delete(id);
     for (const id of this.#applyProblems.keys()) if (!unique.has(id)) this.#applyProblems.delete(id);
     this.#duplicates = duplicates.flatMap(duplicateProblems);

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import type { Client, ClientChannel } from 'ssh2';
 import { channelReadable, channelWritable } from './channel-stream.ts';
 import type { Lost } from './channel-stream.ts';
@@ -25,6 +26,7 @@ const GRACE_MS = 2_000;
  */
 export function remoteProcess(options: RemoteProcessOptions): RemoteProcess {
   const { channel, client, lost, signalAlso } = options;
+  keepWindowShared(channel);
   let code: number | null = null;
   let signal: string | null = null;
   let sent: NodeJS.Signals | undefined;
@@ -70,6 +72,18 @@ export function remoteProcess(options: RemoteProcessOptions): RemoteProcess {
   const stdout = channelReadable(channel, lost, onDestroy);
   const stderr = channelReadable(channel.stderr, lost, () => {});
   return { stdin: channelWritable(channel, lost), stdout, stderr, exit, kill, terminate };
+}
+
+/**
+ * Both outputs of a program share one window. ssh2 opens it again when either is read: with one of them unread, each line
+ * of the other would let 2 MiB more of it into memory.
+ */
+function keepWindowShared(channel: ClientChannel): void {
+  const { stderr } = channel;
+  const openWindow = channel._read.bind(channel);
+  const isFull = (other: Readable): boolean => other.readableLength >= other.readableHighWaterMark;
+  channel._read = (size) => void (isFull(stderr) || openWindow(size));
+  stderr._read = (size) => void (isFull(channel) || openWindow(size));
 }
 
 /** The part of ssh2 that `channel.signal` uses. */

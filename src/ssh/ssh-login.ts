@@ -199,6 +199,9 @@ function tryLogin(
   });
 }
 
+/** sshd's MaxAuthTries is 6; a server that goes on for ever with partial successes is not to be followed. */
+const MOST_TRIES = 6;
+
 interface LoginMethods {
   readonly tried: readonly string[];
   offered(): readonly string[];
@@ -209,6 +212,8 @@ interface LoginMethods {
 function loginMethods({ user, credentials }: SshOptions, key: ParsedKey | undefined): LoginMethods {
   const { password } = credentials;
   const tried: string[] = [];
+  /** Not to be tried again at this stage; a partial success begins the next one. */
+  const used = new Set<string>();
   let offered: readonly string[] = [];
   const methods: AnyAuthMethod[] = [];
   if (password !== undefined) {
@@ -226,19 +231,21 @@ function loginMethods({ user, credentials }: SshOptions, key: ParsedKey | undefi
   if (key !== undefined) methods.push({ type: 'publickey', username: user, key });
 
   function usable(method: AnyAuthMethod, left: readonly string[] | null, partial: boolean | null): boolean {
-    if (tried.includes(method.type)) return false;
+    if (used.has(method.type)) return false;
     if (left === null) return true;
     if (!left.includes(method.type)) return false;
     const isSecond = method.type === 'publickey' && password !== undefined;
-    return !isSecond || partial === true || !tried.some((name) => offered.includes(name));
+    return !isSecond || partial === true || ![...used].some((name) => offered.includes(name));
   }
   return {
     tried,
     offered: () => offered,
     next(left, partial) {
       if (left !== null) offered = left;
+      if (partial === true) used.clear();
       const method = methods.find((candidate) => usable(candidate, left, partial));
-      if (method === undefined) return false;
+      if (method === undefined || tried.length >= MOST_TRIES) return false;
+      used.add(method.type);
       tried.push(method.type);
       return method;
     },

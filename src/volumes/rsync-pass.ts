@@ -91,8 +91,10 @@ export async function rsyncPass(
   signal?.throwIfAborted();
 
   const stderr = `${output}\n${to.stderr}`;
+  // The receiver's own code counts too: through a bridge, the sender does not learn of it.
+  const failed = [from.code, to.code].some((code) => code !== 0 && code !== 24);
+  if (failed) throw failure(options, from.code, to.code, stderr);
   if (from.code === 24 && !running) throw vanishedError(source.name, Math.max(vanished, 1), stderr);
-  if (from.code !== 0 && from.code !== 24) throw failure(options, from.code, to.code, stderr);
   if (running && !options.isFile) await rememberHardLinks(options);
   const stats = parseStats(output);
   return {

@@ -151,7 +151,7 @@ with open(sys.argv[1], 'w+b') as file:
 
 t.test('every single difference is named, with Python and with Perl', async (t) => {
   const location = (path: string) => ({ kind: 'bind', path }) as const;
-  await shell('alpha', 'mkdir -p /srv/one /srv/two');
+  await shell('alpha', 'rm -rf /srv/one && mkdir -p /srv/one /srv/two');
   await python('alpha', makeNastyTree, '/srv/one');
   const place = await bench(machine('alpha', 'root'), [location('/srv/one'), location('/srv/two')], {
     name: 'differences',

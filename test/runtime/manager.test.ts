@@ -651,12 +651,12 @@ void t.test('old events are pruned from a home that asks for it', async (t) => {
 });
 
 void t.test('whatever fails in between, every status agrees with its spec in the end', async (t) => {
-  for (let seed = 1; seed <= 25; seed++) {
+  for (let seed = 1; seed <= 12; seed++) {
     const random = seededRandom(seed);
     const pick = (n: number): number => Math.floor(random() * n);
     const running = new Set<string>();
     const { client, clock, manager } = await setUp(t, {
-      manager: { random, inactivityMs: 20_000 },
+      manager: { random, inactivityMs: 60_000 },
       behaviour: async (object, context) => {
         const { name } = object.metadata;
         if (running.has(name)) t.fail(`seed ${seed}: ${name} is reconciled twice at once`);
@@ -703,7 +703,7 @@ void t.test('whatever fails in between, every status agrees with its spec in the
       await clock.advance(pick(800));
     }
     client.mute(false);
-    await clock.advance(3 * HOUR_MS);
+    await clock.advance(HOUR_MS / 3);
     const stored = (await client.list(Widgets)).items;
     for (const { metadata, spec, status } of stored) {
       if (status?.size !== spec.size)

@@ -134,7 +134,7 @@ function authenticator(options: SshPeerOptions): (context: AuthContext) => void 
       return context.accept();
     }
     if (context.method === 'password' && !promptsOnly && context.password === password) {
-      if (wantsBoth && !hasKey) return context.reject(['publickey'], true);
+      if (wantsBoth && !hasKey) return context.reject(['publickey']);
       return context.accept();
     }
     if (context.method === 'keyboard-interactive' && promptsOnly) {

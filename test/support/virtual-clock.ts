@@ -29,7 +29,8 @@ export function createVirtualClock(): VirtualClock {
     now: () => Math.floor(offset + elapsed),
     monotonic: () => elapsed,
     after(ms, callback) {
-      const timer = { at: elapsed + Math.max(ms, 0), callback };
+      // Whole milliseconds, as Node's timers: a fraction too small to move the time would never let a deadline pass.
+      const timer = { at: elapsed + Math.ceil(Math.max(ms, 0)), callback };
       timers.add(timer);
       return () => timers.delete(timer);
     },

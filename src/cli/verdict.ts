@@ -1,0 +1,80 @@
+import type { KubeObject } from '../api/meta.ts';
+import type { ManagedServer, Transfer } from '../api/resources.ts';
+import { findCondition } from '../runtime/conditions.ts';
+import { formatSeconds } from './format.ts';
+
+/** What has become of one object, as far as `run --once` is concerned. */
+export type Verdict =
+  | { readonly kind: 'good'; readonly message: string }
+  /** It will not change by itself. */
+  | { readonly kind: 'failed'; readonly message: string }
+  /** It goes on as soon as something else changes: another object, or the user's mind. */
+  | { readonly kind: 'waiting'; readonly message: string }
+  | { readonly kind: 'working' };
+
+/** How often a server may fail to answer before that is its answer. */
+const PROBES = 3;
+
+const working: Verdict = { kind: 'working' };
+
+/** @param active whether its controller has something to do for it, now or soon */
+export function judgeServer({ metadata, status = {} }: Readonly<ManagedServer>, active: boolean): Verdict {
+  if (isStale(metadata, status.observedGeneration)) return working;
+  const ready = findCondition(status.conditions, 'Ready');
+  switch (status.phase) {
+    case 'Offline': {
+      if (active && (status.consecutiveFailures ?? 0) < PROBES) return working;
+      return {
+        kind: 'failed',
+        message: `Offline (${ready?.reason ?? 'Unknown'}): ${ready?.message ?? 'no reason given'}`,
+      };
+    }
+    case 'Online':
+    case 'Draining':
+    case 'Drained':
+      return { kind: 'good', message: status.phase };
+    default:
+      return working;
+  }
+}
+
+/** @param active whether its controller has something to do for it, now or soon */
+export function judgeTransfer({ metadata, spec, status = {} }: Readonly<Transfer>, active: boolean): Verdict {
+  if (isStale(metadata, status.observedGeneration)) return working;
+  const { phase, message = '', conditions } = status;
+  switch (phase) {
+    case 'Completed':
+    case 'RolledBack': {
+      const downtime =
+        status.downtimeSeconds === undefined ? '' : `, downtime ${formatSeconds(status.downtimeSeconds)}`;
+      return { kind: 'good', message: `${phase}${downtime}${message === '' ? '' : `: ${message}`}` };
+    }
+    case 'Cancelled':
+      if (spec.cancel) return { kind: 'good', message: 'Cancelled, as spec.cancel asks' };
+      return { kind: 'failed', message: `Cancelled: ${message}` };
+    case 'Failed':
+      return { kind: 'failed', message: `Failed: ${message}` };
+    default: {
+      const accepted = findCondition(conditions, 'Accepted');
+      if (accepted?.status === 'False') return { kind: 'waiting', message: `not accepted: ${accepted.message}` };
+      const lock = findCondition(conditions, 'LockAcquired');
+      if (lock?.status === 'False') return { kind: 'waiting', message: lock.message };
+      return active ? working : { kind: 'waiting', message: message === '' ? 'nothing happens to it' : message };
+    }
+  }
+}
+
+/** An object of a kind that only has conditions. */
+export function judgeOther({ metadata, status }: Readonly<KubeObject>): Verdict {
+  const { conditions } = (status ?? {}) as { conditions?: Parameters<typeof findCondition>[0] };
+  const ready = findCondition(conditions, 'Ready');
+  if (ready?.status === 'False' && ready.observedGeneration === metadata.generation) {
+    return { kind: 'failed', message: `not ready (${ready.reason}): ${ready.message}` };
+  }
+  return { kind: 'good', message: 'applied' };
+}
+
+/** Whether the controller has not yet looked at what the spec says now, or the object is on its way out. */
+function isStale(metadata: KubeObject['metadata'], observed: number | undefined): boolean {
+  return metadata.deletionTimestamp !== undefined || observed !== metadata.generation;
+}

@@ -1,0 +1,129 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { createControllers } from '../../controllers/registry.ts';
+import { hasEnded } from '../../controllers/transfer/status.ts';
+import { Secrets } from '../../src/api/core.ts';
+import { API_VERSION } from '../../src/api/meta.ts';
+import { ManagedServers, servedTypes, Transfers } from '../../src/api/resources.ts';
+import type { ManagedServer, Transfer, TransferSpec } from '../../src/api/resources.ts';
+import type { Client } from '../../src/home/client.ts';
+import { openLocalHome } from '../../src/home/local-client.ts';
+import { createSchemaAdmission } from '../../src/home/schema-admission.ts';
+import { createLogger } from '../../src/log.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
+import { createManager } from '../../src/runtime/manager.ts';
+import { createRedactor } from '../../src/security/redact.ts';
+import { createSecretResolver } from '../../src/security/secrets.ts';
+import type { Fleet } from '../../src/sandbox/fleet.ts';
+
+const namespace = 'default';
+
+/** A Gridferry in this process, on a home of its own: what the `run` command is, without the directory. */
+export interface TestGridferry {
+  readonly client: Client;
+  /** Everything that was logged, as JSON lines. */
+  readonly logged: () => string;
+  /** Registers every server of the fleet, with root's key, and waits until they are online. */
+  addServers(fleet: Fleet, change?: (server: ManagedServer) => void): Promise<void>;
+  addSecret(name: string, data: Readonly<Record<string, string>>): Promise<void>;
+  transfer(name: string, spec: Partial<TransferSpec>): Promise<Transfer>;
+  /** Waits until the transfer satisfies the condition; fails with its status otherwise. */
+  until(name: string, condition: (transfer: Transfer) => boolean, timeoutMs?: number): Promise<Transfer>;
+  /** Waits until the transfer is over. */
+  ended(name: string, timeoutMs?: number): Promise<Transfer>;
+  stop(): Promise<void>;
+}
+
+export async function startGridferry(): Promise<TestGridferry> {
+  const stateDir = await mkdtemp(join(tmpdir(), 'gridferry-test-'));
+  const lines: string[] = [];
+  const destination = new Writable({
+    write(chunk: Buffer, _encoding, callback) {
+      lines.push(chunk.toString());
+      callback();
+    },
+  });
+  const redactor = createRedactor();
+  const log = createLogger({ level: 'debug', pretty: false, redactor, destination });
+  const client = openLocalHome({ stateDir, types: servedTypes, admission: createSchemaAdmission() });
+  const controllers = createControllers({
+    client,
+    clock: systemClock,
+    random: Math.random,
+    log,
+    secrets: createSecretResolver({ client }),
+    redactor,
+  });
+  const manager = createManager({ client, clock: systemClock, log, controllers: controllers.definitions });
+  await manager.start();
+
+  const gridferry: TestGridferry = {
+    client,
+    logged: () => lines.join(''),
+    async addSecret(name, data) {
+      await client.create(Secrets, {
+        apiVersion: 'v1',
+        kind: 'Secret',
+        metadata: { name, namespace },
+        stringData: { ...data },
+      });
+    },
+    async addServers(fleet, change) {
+      await gridferry.addSecret('fleet-ssh', { 'ssh-privatekey': await readFile(fleet.privateKeyPath, 'utf8') });
+      for (const { name, address } of fleet.servers) {
+        const server = {
+          apiVersion: API_VERSION,
+          kind: 'ManagedServer',
+          metadata: { name, namespace },
+          spec: { address, ssh: { user: 'root', credentialsRef: { name: 'fleet-ssh' }, hostKeyPolicy: 'AcceptNew' } },
+        } as unknown as ManagedServer;
+        change?.(server);
+        await client.create(ManagedServers, server);
+      }
+      for (const { name } of fleet.servers) {
+        await poll(
+          () => client.get(ManagedServers, { namespace, name }),
+          (server) => server.status?.phase === 'Online',
+          30_000,
+        );
+      }
+    },
+    async transfer(name, spec) {
+      const transfer = {
+        apiVersion: API_VERSION,
+        kind: 'Transfer',
+        metadata: { name, namespace },
+        spec: { sourceServerRef: { name: 'alpha' }, targetServerRef: { name: 'beta' }, soak: '1s', ...spec },
+      } as unknown as Transfer;
+      return client.create(Transfers, transfer);
+    },
+    until: (name, condition, timeoutMs = 120_000) =>
+      poll(() => client.get(Transfers, { namespace, name }), condition, timeoutMs),
+    ended: (name, timeoutMs) => gridferry.until(name, hasEnded, timeoutMs),
+    async stop() {
+      await manager.stop();
+      await controllers.close();
+      client.close();
+      await rm(stateDir, { recursive: true, force: true });
+    },
+  };
+  return gridferry;
+}
+
+async function poll<T extends { status?: unknown }>(
+  read: () => Promise<T>,
+  condition: (value: T) => boolean,
+  timeoutMs: number,
+): Promise<T> {
+  const deadline = Date.now() + timeoutMs;
+  for (;;) {
+    const value = await read();
+    if (condition(value)) return value;
+    if (Date.now() > deadline) {
+      throw new Error(`not reached within ${String(timeoutMs)} ms: ${JSON.stringify(value.status, null, 1)}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
