@@ -18,12 +18,8 @@ export function registerCompletion(program: Command): void {
   program
     .command('__complete', { hidden: true })
     .argument('[words...]', 'the words so far; the last one is being typed')
-    .allowUnknownOption()
-    .option('--state <directory>')
-    .passThroughOptions()
     .action(async (words: string[]) => {
       const { completions } = await import('./completions.ts');
       for (const candidate of await completions(program, words)) process.stdout.write(`${candidate}\n`);
     });
-  program.enablePositionalOptions();
 }

@@ -98,20 +98,30 @@ export async function runDirectory(options: RunDirectoryOptions): Promise<number
     log.info({ host, port }, 'serving /healthz, /readyz and /metrics');
   }
   log.info({ directory, state: stateDirectory, pid: process.pid }, 'running');
-  return work({ options, home, manager, sync, log, directory, stateDirectory });
+  return await work({ options, home, manager, controllers, sync, log, directory, stateDirectory });
 }
 
 interface Running {
   readonly options: RunDirectoryOptions;
   readonly home: LocalHome;
   readonly manager: Manager;
+  readonly controllers: Controllers;
   readonly sync: DirectorySync;
   readonly log: Logger;
   readonly directory: string;
   readonly stateDirectory: string;
 }
 
-async function work({ options, home, manager, sync, log, directory, stateDirectory }: Running): Promise<number> {
+async function work({
+  options,
+  home,
+  manager,
+  controllers,
+  sync,
+  log,
+  directory,
+  stateDirectory,
+}: Running): Promise<number> {
   const stopped = new Promise<'stopped'>((done) => {
     if (options.stop.aborted) done('stopped');
     options.stop.addEventListener('abort', () => done('stopped'), { once: true });
@@ -125,7 +135,15 @@ async function work({ options, home, manager, sync, log, directory, stateDirecto
     return ExitCode.ok;
   }
   const settled = new AbortController();
-  const settling = waitUntilSettled({ client: home, manager, clock: systemClock, signal: settled.signal });
+  const settling = waitUntilSettled({
+    client: home,
+    manager,
+    controllers: new Map(controllers.definitions.map(({ reconciler }) => [reconciler.type.kind, reconciler.name])),
+    clock: systemClock,
+    signal: settled.signal,
+  });
+  // Its end is a stop, too; the race below has its outcome.
+  settling.catch(() => undefined);
   const outcome = await Promise.race([settling, stopped]);
   settled.abort();
   if (outcome === 'stopped') {

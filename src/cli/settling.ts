@@ -5,7 +5,7 @@ import type { Client } from '../home/client.ts';
 import { sleep } from '../runtime/clock.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Manager } from '../runtime/manager.ts';
-import { judgeOther, judgeServer, judgeTransfer } from './verdict.ts';
+import { judgeObject } from './verdict.ts';
 import type { Verdict } from './verdict.ts';
 
 const POLL_MS = 200;
@@ -27,7 +27,9 @@ export interface ObjectVerdict {
 
 export interface SettlingOptions {
   readonly client: Client;
-  readonly manager: Pick<Manager, 'pending'> & { readonly stats: readonly { readonly controller: string }[] };
+  readonly manager: Pick<Manager, 'pending'>;
+  /** What the controllers that run are called, by the kind they reconcile. A kind without one is settled as it is. */
+  readonly controllers: ReadonlyMap<string, string>;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
@@ -58,53 +60,34 @@ function isSettled(entry: { readonly verdict: Verdict }): entry is ObjectVerdict
   return entry.verdict.kind !== 'working';
 }
 
-async function judgeAll({
-  client,
-  manager,
-}: SettlingOptions): Promise<{ type: ResourceType; object: KubeObject; verdict: Verdict }[]> {
-  // Before the objects are read: what is finished in between is seen as active once more, never the other way round.
-  const active = activeKeys(manager);
-  const controlled = new Set(manager.stats.map(({ controller }) => controller));
-  const [servers, transfers, ...others] = await Promise.all([
-    client.list(ManagedServers),
-    client.list(Transfers),
-    client.list(Services),
-    client.list(PlatformConfigs),
-  ]);
-  const judge = <T extends KubeObject>(
-    type: ResourceType<T>,
-    objects: readonly T[],
-    controller: string,
-    verdict: (object: T, active: 'now' | 'soon' | undefined) => Verdict,
-  ) =>
-    objects.map((object) => ({
-      type: type as ResourceType,
-      object,
-      verdict: controlled.has(controller)
-        ? verdict(object, active.get(`${controller}/${keyString(keyOf(object))}`))
-        : judgeOther(object),
-    }));
-  return [
-    ...judge(ManagedServers, servers.items, controllerNames.server, (object, when) =>
-      when === 'now' ? { kind: 'working' } : judgeServer(object, when !== undefined),
-    ),
-    ...judge(Transfers, transfers.items, controllerNames.transfer, (object, when) => {
-      const verdict = judgeTransfer(object, when !== undefined);
-      // Who waits for a lock asks for it again and again; that is no news.
-      return when === 'now' && verdict.kind !== 'waiting' ? { kind: 'working' } : verdict;
-    }),
-    ...others.flatMap(({ items }) =>
-      items.map((object) => ({
-        type: (object.kind === 'Service' ? Services : PlatformConfigs) as ResourceType,
-        object: object as KubeObject,
-        verdict: judgeOther(object),
-      })),
-    ),
-  ];
+interface Judged {
+  readonly type: ResourceType;
+  readonly object: Readonly<KubeObject>;
+  readonly verdict: Verdict;
 }
 
-/** What the controllers call themselves in the queue. */
-const controllerNames = { server: 'managed-server', transfer: 'transfer' } as const;
+async function judgeAll({ client, manager, controllers }: SettlingOptions): Promise<Judged[]> {
+  // Before the objects are read: what is finished in between is seen as active once more, never the other way round.
+  const active = activeKeys(manager);
+  const judged: Judged[] = [];
+  for (const type of [ManagedServers, Transfers, Services, PlatformConfigs] as readonly ResourceType[]) {
+    const controller = controllers.get(type.kind);
+    const { items } = await client.list(type);
+    for (const object of items) {
+      const when = active.get(`${controller ?? ''}/${keyString(keyOf(object))}`);
+      judged.push({ type, object, verdict: controller === undefined ? applied : judge(object, when) });
+    }
+  }
+  return judged;
+}
+
+const applied: Verdict = { kind: 'good', message: 'applied' };
+
+function judge(object: Readonly<KubeObject>, when: 'now' | 'soon' | undefined): Verdict {
+  const verdict = judgeObject(object, when !== undefined);
+  // Who waits for a lock asks for it again and again; that is no news.
+  return when === 'now' && verdict.kind !== 'waiting' ? { kind: 'working' } : verdict;
+}
 
 /** `now`: running or about to. `soon`: waits for its time, but not for the periodic second look. */
 function activeKeys(manager: Pick<Manager, 'pending'>): Map<string, 'now' | 'soon'> {

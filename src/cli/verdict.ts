@@ -1,4 +1,4 @@
-import type { KubeObject } from '../api/meta.ts';
+import type { Condition, KubeObject } from '../api/meta.ts';
 import type { ManagedServer, Transfer } from '../api/resources.ts';
 import { findCondition } from '../runtime/conditions.ts';
 import { formatSeconds } from './format.ts';
@@ -18,7 +18,18 @@ const PROBES = 3;
 const working: Verdict = { kind: 'working' };
 
 /** @param active whether its controller has something to do for it, now or soon */
-export function judgeServer({ metadata, status = {} }: Readonly<ManagedServer>, active: boolean): Verdict {
+export function judgeObject(object: Readonly<KubeObject>, active: boolean): Verdict {
+  switch (object.kind) {
+    case 'ManagedServer':
+      return judgeServer(object as ManagedServer, active);
+    case 'Transfer':
+      return judgeTransfer(object as Transfer, active);
+    default:
+      return judgeOther(object);
+  }
+}
+
+function judgeServer({ metadata, status = {} }: Readonly<ManagedServer>, active: boolean): Verdict {
   if (isStale(metadata, status.observedGeneration)) return working;
   const ready = findCondition(status.conditions, 'Ready');
   switch (status.phase) {
@@ -38,8 +49,7 @@ export function judgeServer({ metadata, status = {} }: Readonly<ManagedServer>, 
   }
 }
 
-/** @param active whether its controller has something to do for it, now or soon */
-export function judgeTransfer({ metadata, spec, status = {} }: Readonly<Transfer>, active: boolean): Verdict {
+function judgeTransfer({ metadata, spec, status = {} }: Readonly<Transfer>, active: boolean): Verdict {
   if (isStale(metadata, status.observedGeneration)) return working;
   const { phase, message = '', conditions } = status;
   switch (phase) {
@@ -65,10 +75,15 @@ export function judgeTransfer({ metadata, spec, status = {} }: Readonly<Transfer
 }
 
 /** An object of a kind that only has conditions. */
-export function judgeOther({ metadata, status }: Readonly<KubeObject>): Verdict {
-  const { conditions } = (status ?? {}) as { conditions?: Parameters<typeof findCondition>[0] };
+function judgeOther({ metadata, status }: Readonly<KubeObject>): Verdict {
+  const { conditions, observedGeneration } = (status ?? {}) as {
+    conditions?: Condition[];
+    observedGeneration?: number;
+  };
+  if (isStale(metadata, observedGeneration)) return working;
   const ready = findCondition(conditions, 'Ready');
-  if (ready?.status === 'False' && ready.observedGeneration === metadata.generation) {
+  // No provider is a choice: what has to be changed by hand is said where it matters, in the transfers.
+  if (ready?.status === 'False' && ready.reason !== 'NoProvider') {
     return { kind: 'failed', message: `not ready (${ready.reason}): ${ready.message}` };
   }
   return { kind: 'good', message: 'applied' };

@@ -73,7 +73,10 @@ function dial<T>(target: ApiTarget, call: ApiCall, isStream: boolean): Promise<T
 
 function segment(value: string): string {
   if (value === '' || value === '.' || value === '..') {
-    throw new GridferryError('GF_DOCKER_BAD_NAME', 'An empty name or a dot cannot name a Docker object; give its name.');
+    throw new GridferryError(
+      'GF_DOCKER_BAD_NAME',
+      'An empty name or a dot cannot name a Docker object; give its name.',
+    );
   }
   return encodeURIComponent(value);
 }

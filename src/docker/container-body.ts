@@ -23,7 +23,11 @@ const MANY_ENDPOINTS = '1.44';
  * Turns a capture into what makes an equal container on an engine of `apiVersion`.
  * Source of the version rules: Docker's "Engine API version history".
  */
-export function createRequest(capture: ContainerCapture, apiVersion: string, overrides: CreateOverrides = {}): CreateRequest {
+export function createRequest(
+  capture: ContainerCapture,
+  apiVersion: string,
+  overrides: CreateOverrides = {},
+): CreateRequest {
   const many = atLeast(apiVersion, MANY_ENDPOINTS);
   const [primary] = capture.networks;
   const attachNow = many ? capture.networks : capture.networks.slice(0, 1);
@@ -47,7 +51,11 @@ export function createRequest(capture: ContainerCapture, apiVersion: string, ove
     },
     ...(!many && primary?.mac !== undefined ? { MacAddress: primary.mac } : {}),
     ...(isNamespaceOfItsOwn(capture.networkMode)
-      ? { NetworkingConfig: { EndpointsConfig: Object.fromEntries(attachNow.map((one) => [one.network, endpoint(one, apiVersion)])) } }
+      ? {
+          NetworkingConfig: {
+            EndpointsConfig: Object.fromEntries(attachNow.map((one) => [one.network, endpoint(one, apiVersion)])),
+          },
+        }
       : {}),
   };
   return { body, connectAfter };
@@ -84,8 +92,10 @@ interface VersionRule {
   readonly used: (capture: ContainerCapture) => boolean;
 }
 
-const bindOption = (option: string) => (capture: ContainerCapture): boolean =>
-  capture.mounts.some((mount) => mount.kind === 'bind' && mount.bindOptions?.[option] !== undefined);
+const bindOption =
+  (option: string) =>
+  (capture: ContainerCapture): boolean =>
+    capture.mounts.some((mount) => mount.kind === 'bind' && mount.bindOptions?.[option] !== undefined);
 
 const VERSION_RULES: readonly VersionRule[] = [
   { field: 'HostConfig.Annotations', since: '1.43', used: (capture) => 'Annotations' in capture.hostConfig },
@@ -94,7 +104,8 @@ const VERSION_RULES: readonly VersionRule[] = [
   {
     field: 'Healthcheck.StartInterval',
     since: '1.44',
-    used: (capture) => Boolean((capture.config['Healthcheck'] as { StartInterval?: number } | undefined)?.StartInterval),
+    used: (capture) =>
+      Boolean((capture.config['Healthcheck'] as { StartInterval?: number } | undefined)?.StartInterval),
   },
   { field: 'BindOptions.CreateMountpoint', since: '1.42', used: bindOption('CreateMountpoint') },
   { field: 'BindOptions.ReadOnlyNonRecursive', since: '1.44', used: bindOption('ReadOnlyNonRecursive') },
@@ -102,14 +113,20 @@ const VERSION_RULES: readonly VersionRule[] = [
   {
     field: 'VolumeOptions.Subpath',
     since: '1.45',
-    used: (capture) => capture.mounts.some((mount) => mount.kind === 'volume' && mount.volumeOptions?.['Subpath'] !== undefined),
+    used: (capture) =>
+      capture.mounts.some((mount) => mount.kind === 'volume' && mount.volumeOptions?.['Subpath'] !== undefined),
   },
   {
     field: 'TmpfsOptions.Options',
     since: '1.46',
-    used: (capture) => capture.mounts.some((mount) => mount.kind === 'tmpfs' && mount.tmpfsOptions?.['Options'] !== undefined),
+    used: (capture) =>
+      capture.mounts.some((mount) => mount.kind === 'tmpfs' && mount.tmpfsOptions?.['Options'] !== undefined),
   },
-  { field: 'Mounts of type image', since: '1.48', used: (capture) => otherMounts(capture).some((raw) => raw.Type === 'image') },
+  {
+    field: 'Mounts of type image',
+    since: '1.48',
+    used: (capture) => otherMounts(capture).some((raw) => raw.Type === 'image'),
+  },
   {
     field: 'NetworkingConfig.GwPriority',
     since: '1.48',
@@ -164,7 +181,8 @@ export function unsupportedBy(capture: ContainerCapture, facts: EngineFacts): st
 function unsupportedPlugins(capture: ContainerCapture, facts: EngineFacts): string[] {
   const says: string[] = [];
   const runtime = capture.hostConfig['Runtime'];
-  if (typeof runtime === 'string' && !facts.runtimes.includes(runtime)) says.push(`the runtime ${runtime} is not installed`);
+  if (typeof runtime === 'string' && !facts.runtimes.includes(runtime))
+    says.push(`the runtime ${runtime} is not installed`);
   const log = capture.hostConfig['LogConfig'] as { Type?: string } | undefined;
   if (log?.Type !== undefined && log.Type !== '' && log.Type !== 'none' && !facts.logDrivers.includes(log.Type)) {
     says.push(`the log driver ${log.Type} is not installed`);
@@ -180,7 +198,8 @@ function unsupportedPlugins(capture: ContainerCapture, facts: EngineFacts): stri
       says.push(`the AppArmor profile ${profile} cannot be applied: this engine has no AppArmor`);
     }
   }
-  if (facts.rootless && capture.hostConfig['Privileged'] === true) says.push('a rootless engine has no privileged containers');
+  if (facts.rootless && capture.hostConfig['Privileged'] === true)
+    says.push('a rootless engine has no privileged containers');
   return says;
 }
 
@@ -192,7 +211,9 @@ export function hazardsOf(capture: ContainerCapture): string[] {
   const labels = (capture.config['Labels'] ?? {}) as Readonly<Record<string, string>>;
   const says: string[] = [];
   if (capture.hostConfig['AutoRemove'] === true) {
-    says.push('it was started with --rm: stopping it deletes it and its anonymous volumes, so that there is no way back');
+    says.push(
+      'it was started with --rm: stopping it deletes it and its anonymous volumes, so that there is no way back',
+    );
   }
   if ('com.docker.swarm.service.id' in labels) says.push('it belongs to a swarm service, which would start it again');
   return says;

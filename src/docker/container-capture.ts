@@ -62,7 +62,11 @@ export interface ContainerNeed {
 export const BUILTIN_NETWORKS: readonly string[] = ['bridge', 'host', 'none', 'default'];
 
 /** Reads a container's full configuration. Throws `GF_DOCKER_NOT_FOUND`. */
-export async function captureContainer(engine: Engine, idOrName: string, signal?: AbortSignal): Promise<ContainerCapture> {
+export async function captureContainer(
+  engine: Engine,
+  idOrName: string,
+  signal?: AbortSignal,
+): Promise<ContainerCapture> {
   const raw = await inspectContainer(engine, idOrName, signal);
   const names = new Map<string, string>();
   for (const id of referencedIds(raw)) {
@@ -90,7 +94,9 @@ export function containerName(raw: Pick<RawContainer, 'Name'>): string {
 export function referencedIds(raw: RawContainer): string[] {
   const { NetworkMode, PidMode, IpcMode } = raw.HostConfig;
   return [
-    ...[NetworkMode, PidMode, IpcMode].flatMap((mode) => (mode?.startsWith('container:') === true ? [mode.slice(10)] : [])),
+    ...[NetworkMode, PidMode, IpcMode].flatMap((mode) =>
+      mode?.startsWith('container:') === true ? [mode.slice(10)] : [],
+    ),
     ...(raw.HostConfig.VolumesFrom ?? []).map((entry) => entry.split(':')[0] ?? entry),
   ];
 }
@@ -181,7 +187,8 @@ function captureHostConfig(
 /** Each engine version hides a few more paths: an explicit old list would hide fewer than the target's default. */
 function isDefaultPaths(key: 'MaskedPaths' | 'ReadonlyPaths', value: unknown): boolean {
   if (!Array.isArray(value)) return false;
-  const core = key === 'MaskedPaths' ? ['/proc/kcore', '/proc/timer_list', '/sys/firmware'] : ['/proc/sys', '/proc/irq'];
+  const core =
+    key === 'MaskedPaths' ? ['/proc/kcore', '/proc/timer_list', '/sys/firmware'] : ['/proc/sys', '/proc/irq'];
   const known = key === 'MaskedPaths' ? DEFAULT_MASKED : DEFAULT_READONLY;
   return core.every((path) => value.includes(path)) && value.every((path) => known.test(String(path)));
 }
@@ -283,7 +290,9 @@ function captureNeeds(raw: RawContainer, nameOf: (id: string) => string): Contai
     needs.push({ container: nameOf(entry.split(':')[0] ?? entry), why: 'volumesFrom' });
   }
   const seen = new Set<string>();
-  return needs.filter((need) => !seen.has(`${need.why} ${need.container}`) && seen.add(`${need.why} ${need.container}`));
+  return needs.filter(
+    (need) => !seen.has(`${need.why} ${need.container}`) && seen.add(`${need.why} ${need.container}`),
+  );
 }
 
 function given(value: string | undefined | null): value is string {

@@ -32,7 +32,11 @@ function sameImage(a: ContainerCapture, b: ContainerCapture): boolean {
   return !comparable && a.image.reference === b.image.reference;
 }
 
-function diffFields(prefix: string, a: Readonly<Record<string, unknown>>, b: Readonly<Record<string, unknown>>): string[] {
+function diffFields(
+  prefix: string,
+  a: Readonly<Record<string, unknown>>,
+  b: Readonly<Record<string, unknown>>,
+): string[] {
   const keys = [...new Set([...Object.keys(a), ...Object.keys(b)])].sort();
   return keys.filter((key) => canonical(a[key]) !== canonical(b[key])).map((key) => `${prefix}.${key}`);
 }

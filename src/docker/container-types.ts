@@ -80,7 +80,10 @@ export interface RawMount {
     readonly NoCopy?: boolean;
     readonly Labels?: Readonly<Record<string, string>> | null;
     readonly Subpath?: string;
-    readonly DriverConfig?: { readonly Name?: string; readonly Options?: Readonly<Record<string, string>> | null } | null;
+    readonly DriverConfig?: {
+      readonly Name?: string;
+      readonly Options?: Readonly<Record<string, string>> | null;
+    } | null;
   };
   readonly TmpfsOptions?: Readonly<Record<string, unknown>>;
   readonly ImageOptions?: Readonly<Record<string, unknown>>;

@@ -78,4 +78,3 @@ function secretsOf(options: unknown): string[] {
   const env = body?.Env;
   return Array.isArray(env) ? envValues(env.filter((entry) => typeof entry === 'string')) : [];
 }
-

@@ -68,7 +68,12 @@ export async function connectEngine(host: Host, options: ConnectOptions = {}): P
     });
     const apiVersion = negotiate(host.name, version);
     (docker.modem as unknown as { version: string }).version = `v${apiVersion}`;
-    const info = await dockerCall<RawInfo>(call, { method: 'GET', path: ['info'], doing: 'describe itself', ...signal });
+    const info = await dockerCall<RawInfo>(call, {
+      method: 'GET',
+      path: ['info'],
+      doing: 'describe itself',
+      ...signal,
+    });
     return { docker, host, info: engineFacts(version, info, apiVersion), close: () => agent.destroy() };
   } catch (error) {
     agent.destroy();
@@ -107,7 +112,11 @@ function negotiate(where: string, version: RawVersion): string {
  * is gone wins over every guess about Docker.
  */
 async function explainFailure(host: Host, socketPath: string, error: unknown): Promise<unknown> {
-  if (error instanceof GridferryError && error.code.startsWith('GF_DOCKER_') && error.code !== 'GF_DOCKER_UNREACHABLE') {
+  if (
+    error instanceof GridferryError &&
+    error.code.startsWith('GF_DOCKER_') &&
+    error.code !== 'GF_DOCKER_UNREACHABLE'
+  ) {
     return error;
   }
   const exists = await host.exec(['test', '-S', socketPath], { allowFailure: true, timeoutMs: 15_000 });

@@ -1,7 +1,16 @@
 import { cleanPath } from './mounts.ts';
 
 /** Trees that belong to the machine: the container wants the target's own, never a copy of the source's. */
-const TREES: readonly string[] = ['/proc', '/sys', '/dev', '/run', '/var/run', '/boot', '/lib/modules', '/var/lib/docker'];
+const TREES: readonly string[] = [
+  '/proc',
+  '/sys',
+  '/dev',
+  '/run',
+  '/var/run',
+  '/boot',
+  '/lib/modules',
+  '/var/lib/docker',
+];
 
 const FILES: readonly string[] = [
   '/',

@@ -127,7 +127,8 @@ async function takeStock(
   signal: AbortSignal | undefined,
 ): Promise<{ readonly present: string | undefined; readonly prefix: number }> {
   const byId = await orUndefined(captureImage(target, image.id, signal));
-  if (byId !== undefined && byId.fingerprint === image.fingerprint) return { present: byId.id, prefix: image.layers.length };
+  if (byId !== undefined && byId.fingerprint === image.fingerprint)
+    return { present: byId.id, prefix: image.layers.length };
   let prefix = 0;
   let present: string | undefined;
   for (const id of await imageIds(target, signal)) {
@@ -152,9 +153,7 @@ async function imageIds(engine: Engine, signal: AbortSignal | undefined): Promis
   return [...new Set(images.map(({ Id }) => Id))];
 }
 
-type LoadAttempt =
-  | { readonly id: string; readonly sent: Sent }
-  | { readonly failed: string; readonly error: unknown };
+type LoadAttempt = { readonly id: string; readonly sent: Sent } | { readonly failed: string; readonly error: unknown };
 
 /** One load, without the lowest `prefix` layers. What failed is an answer here, since there is another way. */
 async function tryLoad(options: SendImageOptions, image: ImageCapture, prefix: number): Promise<LoadAttempt> {
@@ -202,7 +201,8 @@ async function load(options: SendImageOptions, image: ImageCapture, prefix: numb
   }
   report('Verifying');
   const id = await findLoaded(target, image, signal);
-  const broken = id === undefined ? 'no such image there after the load' : await whyUnusable(target, id, image, options);
+  const broken =
+    id === undefined ? 'no such image there after the load' : await whyUnusable(target, id, image, options);
   if (id === undefined || broken !== undefined) {
     throw new GridferryError(
       'GF_IMAGE_NOT_VERIFIED',
@@ -214,7 +214,11 @@ async function load(options: SendImageOptions, image: ImageCapture, prefix: numb
   return { id, sent: { layersSent, bytesSent, bytesSkipped: dropper.skippedBytes } };
 }
 
-async function findLoaded(target: Engine, image: ImageCapture, signal: AbortSignal | undefined): Promise<string | undefined> {
+async function findLoaded(
+  target: Engine,
+  image: ImageCapture,
+  signal: AbortSignal | undefined,
+): Promise<string | undefined> {
   return (await takeStock(target, image, signal)).present;
 }
 
@@ -304,7 +308,8 @@ async function tagAll(
 
 /** `host:5000/team/app:1` → the repository and the tag; no tag for `app@sha256:…` and bare ids. */
 export function splitReference(reference: string): { readonly repository: string; readonly tag: string | undefined } {
-  if (reference.includes('@') || /^(?:sha256:)?[0-9a-f]{64}$/.test(reference)) return { repository: reference, tag: undefined };
+  if (reference.includes('@') || /^(?:sha256:)?[0-9a-f]{64}$/.test(reference))
+    return { repository: reference, tag: undefined };
   const colon = reference.lastIndexOf(':');
   if (colon <= reference.lastIndexOf('/')) return { repository: reference, tag: 'latest' };
   return { repository: reference.slice(0, colon), tag: reference.slice(colon + 1) };

@@ -121,7 +121,11 @@ export async function stopContainer(engine: Engine, idOrName: string, options: S
   if (!state.running && !state.paused) {
     options.onProcessGone?.();
     const now = elapsed();
-    return { wasRunning: false, exitCode: state.exitCode, timings: { signalledMs: now, processGoneMs: now, stoppedMs: now } };
+    return {
+      wasRunning: false,
+      exitCode: state.exitCode,
+      timings: { signalledMs: now, processGoneMs: now, stoppedMs: now },
+    };
   }
   // A frozen process cannot act on its stop signal, and old engines refuse to stop it at all.
   if (state.paused) await post(engine, [state.id, 'unpause'], `resume container ${state.name}`, signal);
@@ -133,7 +137,8 @@ export async function stopContainer(engine: Engine, idOrName: string, options: S
     options.onProcessGone?.();
   };
   const watching = new AbortController();
-  const watch = hasPidNamespace(raw) && state.pid > 1 ? watchProcess(engine, state.pid, gone, watching.signal) : undefined;
+  const watch =
+    hasPidNamespace(raw) && state.pid > 1 ? watchProcess(engine, state.pid, gone, watching.signal) : undefined;
   try {
     await watch?.started;
     const signalledMs = elapsed();
@@ -207,7 +212,11 @@ async function untilStopped(
 }
 
 /** Starts a container; `false` when it was running already. */
-export async function startContainer(engine: Engine, idOrName: string, signal?: AbortSignal): Promise<{ started: boolean }> {
+export async function startContainer(
+  engine: Engine,
+  idOrName: string,
+  signal?: AbortSignal,
+): Promise<{ started: boolean }> {
   const before = await inspectState(engine, idOrName, signal);
   if (before.running && !before.paused) return { started: false };
   await post(
@@ -274,7 +283,10 @@ export async function waitHealthy(
 function probeOutput(raw: RawContainer): string {
   const last = raw.State.Health?.Log?.at(-1);
   if (last === undefined) return '';
-  const said = scrub(last.Output ?? '', envValues(raw.Config.Env)).replaceAll(/\s+/g, ' ').trim().slice(-300);
+  const said = scrub(last.Output ?? '', envValues(raw.Config.Env))
+    .replaceAll(/\s+/g, ' ')
+    .trim()
+    .slice(-300);
   return `: the probe ended with ${last.ExitCode}${said === '' ? '' : ` and said "${said}"`}`;
 }
 
@@ -287,7 +299,11 @@ export interface LogTailOptions {
 }
 
 /** The last lines of both output streams, without the values of the container's environment. */
-export async function containerLogsTail(engine: Engine, idOrName: string, options: LogTailOptions = {}): Promise<string> {
+export async function containerLogsTail(
+  engine: Engine,
+  idOrName: string,
+  options: LogTailOptions = {},
+): Promise<string> {
   const { lines = 50, maxBytes = 64 * 1024, signal } = options;
   const raw = await inspectContainer(engine, idOrName, signal);
   const stream = await dockerStream(engine, {
@@ -298,7 +314,8 @@ export async function containerLogsTail(engine: Engine, idOrName: string, option
     ...(signal === undefined ? {} : { signal }),
   });
   let tail: Buffer = Buffer.alloc(0);
-  const source = raw.Config.Tty === true ? (stream as AsyncIterable<Buffer>) : demultiplex(stream as AsyncIterable<Buffer>);
+  const source =
+    raw.Config.Tty === true ? (stream as AsyncIterable<Buffer>) : demultiplex(stream as AsyncIterable<Buffer>);
   for await (const chunk of source) {
     tail = Buffer.concat([tail, chunk]);
     if (tail.length > maxBytes) tail = tail.subarray(tail.length - maxBytes);

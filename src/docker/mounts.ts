@@ -99,12 +99,14 @@ type Effective = ReadonlyMap<string, RawMountPoint>;
 
 function fromBind(bind: string, effective: Effective): MountCapture {
   const parts = bind.split(':');
-  const [source, target, words] = parts.length === 1 ? ['', parts[0] ?? '', ''] : [parts[0] ?? '', parts[1] ?? '', parts[2] ?? ''];
+  const [source, target, words] =
+    parts.length === 1 ? ['', parts[0] ?? '', ''] : [parts[0] ?? '', parts[1] ?? '', parts[2] ?? ''];
   const destination = cleanPath(target);
   const all = words === '' ? [] : words.split(',');
   const options = all.filter((word) => word !== 'ro' && word !== 'rw');
   const readOnly = all.includes('ro');
-  if (source.startsWith('/')) return { kind: 'bind', source: cleanPath(source), destination, readOnly, form: 'v', options };
+  if (source.startsWith('/'))
+    return { kind: 'bind', source: cleanPath(source), destination, readOnly, form: 'v', options };
   const point = effective.get(destination);
   const name = source === '' ? (point?.Name ?? '') : source;
   return {
@@ -164,7 +166,14 @@ function fromPoint(destination: string, point: RawMountPoint): MountCapture {
   const base = { destination, readOnly: !point.RW, form: 'v' as const };
   if (point.Type === 'volume') {
     const name = point.Name ?? '';
-    return { kind: 'volume', name, anonymous: isAnonymousName(name), driver: point.Driver ?? 'local', ...base, options };
+    return {
+      kind: 'volume',
+      name,
+      anonymous: isAnonymousName(name),
+      driver: point.Driver ?? 'local',
+      ...base,
+      options,
+    };
   }
   if (point.Type === 'bind') return { kind: 'bind', source: cleanPath(point.Source), ...base, options };
   if (point.Type === 'tmpfs') return { kind: 'tmpfs', ...base, options: '' };
@@ -184,9 +193,17 @@ function toMount(mount: VolumeMount | BindMount | TmpfsMount): RawMount {
     case 'tmpfs':
       return { ...base, ...(mount.tmpfsOptions === undefined ? {} : { TmpfsOptions: mount.tmpfsOptions }) };
     case 'bind':
-      return { ...base, Source: mount.source, ...(mount.bindOptions === undefined ? {} : { BindOptions: mount.bindOptions }) };
+      return {
+        ...base,
+        Source: mount.source,
+        ...(mount.bindOptions === undefined ? {} : { BindOptions: mount.bindOptions }),
+      };
     case 'volume':
-      return { ...base, Source: mount.name, ...(mount.volumeOptions === undefined ? {} : { VolumeOptions: mount.volumeOptions }) };
+      return {
+        ...base,
+        Source: mount.name,
+        ...(mount.volumeOptions === undefined ? {} : { VolumeOptions: mount.volumeOptions }),
+      };
   }
 }
 

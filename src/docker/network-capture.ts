@@ -113,7 +113,11 @@ function toPool(raw: RawPool): IpamPool[] {
 }
 
 /** The fields in which two networks differ, without ids. `ignoreLabels` names marks. */
-export function diffNetworkCaptures(a: NetworkCapture, b: NetworkCapture, ignoreLabels: readonly string[] = []): string[] {
+export function diffNetworkCaptures(
+  a: NetworkCapture,
+  b: NetworkCapture,
+  ignoreLabels: readonly string[] = [],
+): string[] {
   const fields = (capture: NetworkCapture): Record<string, unknown> => {
     const { id: _id, ...rest } = capture;
     return { ...rest, labels: withoutLabels(rest.labels, ignoreLabels) };
@@ -134,7 +138,8 @@ export function networkUnsupportedBy(network: NetworkCapture, facts: EngineFacts
   if (network.builtin) return [];
   const says: string[] = [];
   if (network.scope === 'swarm') says.push(`network ${network.name} belongs to a swarm`);
-  else if (!facts.networkDrivers.includes(network.driver)) says.push(`the network driver ${network.driver} is not installed`);
+  else if (!facts.networkDrivers.includes(network.driver))
+    says.push(`the network driver ${network.driver} is not installed`);
   if (network.options['parent'] !== undefined) {
     says.push(`network ${network.name} sits on the interface ${network.options['parent']}, which must exist there too`);
   }

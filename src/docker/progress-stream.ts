@@ -39,7 +39,10 @@ export async function readProgress(
     const lines = buffered.split('\n');
     buffered = lines.pop() ?? '';
     if (buffered.length > MAX_LINE) {
-      throw new GridferryError('GF_DOCKER_UNEXPECTED', `Docker on ${where} answered something that is no progress; see its log.`);
+      throw new GridferryError(
+        'GF_DOCKER_UNEXPECTED',
+        `Docker on ${where} answered something that is no progress; see its log.`,
+      );
     }
     for (const line of lines) take(line);
   }

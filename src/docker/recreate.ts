@@ -49,7 +49,9 @@ export async function ensureNetwork(
   // The endpoint also finds by id prefix: a network called "ab" must not be taken for one whose id begins with it.
   if (existing !== undefined && existing.Name === network.name) {
     const found = toNetworkCapture(existing);
-    const differences = diffNetworkCaptures(network, found, Object.keys(marks)).filter((field) => keep || field !== 'ipam');
+    const differences = diffNetworkCaptures(network, found, Object.keys(marks)).filter(
+      (field) => keep || field !== 'ipam',
+    );
     const ours = carries(existing.Labels, marks);
     if (!ours && !(options.adopt === true && differences.length === 0)) {
       throw nameTaken('network', network.name, engine.host.name);
@@ -214,7 +216,12 @@ export async function removeMarked(
   requireMarks(marks);
   const removed: Record<MarkedKind, string[]> = { containers: [], networks: [], volumes: [] };
   if (kinds.includes('containers')) {
-    for (const { Id, Names, Labels } of await listMarked<readonly RawListed[]>(engine, ['containers', 'json'], marks, options)) {
+    for (const { Id, Names, Labels } of await listMarked<readonly RawListed[]>(
+      engine,
+      ['containers', 'json'],
+      marks,
+      options,
+    )) {
       if (!carries(Labels, marks)) continue;
       await gracefully(engine, Id, options.signal);
       await removeContainer(engine, Id, options.signal);

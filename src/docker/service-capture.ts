@@ -16,9 +16,7 @@ import type { VolumeCapture } from './volume-capture.ts';
 
 /** What is moved: one container, a compose project, or a list of containers. */
 export type ServiceSelector =
-  | { readonly container: string }
-  | { readonly composeProject: string }
-  | { readonly containers: readonly string[] };
+  { readonly container: string } | { readonly composeProject: string } | { readonly containers: readonly string[] };
 
 /** A service as it stands on its server. Plain JSON; holds the environments, so store it like a secret. */
 export interface ServiceCapture {
@@ -106,7 +104,9 @@ function networksOf(containers: readonly ContainerCapture[]): string[] {
 }
 
 function volumesOf(containers: readonly ContainerCapture[]): string[] {
-  const names = containers.flatMap(({ mounts }) => mounts.flatMap((mount) => (mount.kind === 'volume' ? [mount.name] : [])));
+  const names = containers.flatMap(({ mounts }) =>
+    mounts.flatMap((mount) => (mount.kind === 'volume' ? [mount.name] : [])),
+  );
   return [...new Set(names)].filter((name) => name !== '').sort();
 }
 
@@ -133,16 +133,19 @@ async function captureBinds(
       uses.set(mount.source, [...(uses.get(mount.source) ?? []), { destination, container, readOnly }]);
     }
   }
-  return each([...uses].sort(([a], [b]) => (a < b ? -1 : 1)), async ([path, users]) => {
-    const [first] = users;
-    return {
-      path,
-      type: await bindType(engine, path, first?.container.id ?? '', first?.destination ?? path, signal),
-      readOnly: users.every(({ readOnly }) => readOnly),
-      containers: [...new Set(users.map(({ container }) => container.name))],
-      hostSpecific: isHostSpecific(path),
-    };
-  });
+  return each(
+    [...uses].sort(([a], [b]) => (a < b ? -1 : 1)),
+    async ([path, users]) => {
+      const [first] = users;
+      return {
+        path,
+        type: await bindType(engine, path, first?.container.id ?? '', first?.destination ?? path, signal),
+        readOnly: users.every(({ readOnly }) => readOnly),
+        containers: [...new Set(users.map(({ container }) => container.name))],
+        hostSpecific: isHostSpecific(path),
+      };
+    },
+  );
 }
 
 /**

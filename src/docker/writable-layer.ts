@@ -40,7 +40,11 @@ interface RawChange {
 }
 
 /** Reads what a container wrote outside its mounts. */
-export async function readWritableChanges(engine: Engine, idOrName: string, signal?: AbortSignal): Promise<WritableChanges> {
+export async function readWritableChanges(
+  engine: Engine,
+  idOrName: string,
+  signal?: AbortSignal,
+): Promise<WritableChanges> {
   const raw = await inspectContainer(engine, idOrName, signal);
   const changes = await dockerCall<readonly RawChange[] | null>(engine, {
     method: 'GET',
@@ -61,7 +65,11 @@ export function toWritableChanges(changes: readonly RawChange[], mounts: readonl
     .map(({ Path, Kind }) => ({ path: cleanPath(Path), kind: Kind }))
     .filter(({ path }) => path !== '/' && !excluded.some((root) => isWithin(path, root)));
   const parents = new Set(changes.flatMap(({ Path }) => ancestors(cleanPath(Path))));
-  const pick = (kind: number): string[] => own.filter((change) => change.kind === kind).map(({ path }) => path).sort();
+  const pick = (kind: number): string[] =>
+    own
+      .filter((change) => change.kind === kind)
+      .map(({ path }) => path)
+      .sort();
   return {
     added: pick(1).filter((path) => !isOnlyMountParent(path, changes, mounts)),
     changed: pick(0).filter((path) => !parents.has(path)),
@@ -75,7 +83,11 @@ function isOnlyMountParent(path: string, changes: readonly RawChange[], mounts: 
   if (!mounts.some((mount) => mount !== path && isWithin(mount, path))) return false;
   return changes.every(({ Path }) => {
     const other = cleanPath(Path);
-    return other === path || !isWithin(other, path) || mounts.some((mount) => isWithin(mount, other) || isWithin(other, mount));
+    return (
+      other === path ||
+      !isWithin(other, path) ||
+      mounts.some((mount) => isWithin(mount, other) || isWithin(other, mount))
+    );
   });
 }
 

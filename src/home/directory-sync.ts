@@ -13,10 +13,10 @@ import { watchDirectory } from './directory-watch.ts';
 import { jsonEqual } from './json.ts';
 import { applyManifest, getOrUndefined } from './manifest-apply.ts';
 import { ManifestCache } from './manifest-cache.ts';
-import type { CachedFile, Refreshed } from './manifest-cache.ts';
+import type { Refreshed } from './manifest-cache.ts';
 import { problemsOfRefusal } from './manifest-file.ts';
 import type { LoadedObject } from './manifest-file.ts';
-import { directoryProblem, duplicateProblems, manifestTypes, objectId, splitDuplicates } from './manifest-loader.ts';
+import { directoryProblem, duplicateProblems, manifestTypes, objectId } from './manifest-loader.ts';
 import { compareProblems, FILE_START, formatProblem, problem } from './manifest-problem.ts';
 import type { ManifestProblem } from './manifest-problem.ts';
 import { describeObject, prune, pruneCandidates } from './manifest-prune.ts';
@@ -107,11 +107,10 @@ class Syncer implements DirectorySync {
   /** The version at which an object was seen to agree with what its file says. */
   readonly #agreed = new Map<string, { readonly loaded: LoadedObject; readonly version: string | undefined }>();
   readonly #retry = new Set<string>();
-  #defined: ReadonlySet<string> = new Set();
+  #retryDue = false;
   #lastLook: { readonly fingerprint: string; readonly at: number; readonly hints: number } | undefined;
 
   #rootProblem: ManifestProblem | undefined;
-  #duplicates: readonly ManifestProblem[] = [];
   readonly #applyProblems = new Map<string, readonly ManifestProblem[]>();
   #problems: readonly ManifestProblem[] = [];
   readonly #callbacks = new Set<(problems: readonly ManifestProblem[]) => void>();
@@ -183,7 +182,7 @@ class Syncer implements DirectorySync {
   }
 
   #hasWork(): boolean {
-    return !this.#stopped && (this.#fullWanted || this.#dirty.size > 0);
+    return !this.#stopped && (this.#fullWanted || this.#retryDue || this.#dirty.size > 0);
   }
 
   async #passes(): Promise<void> {
@@ -193,6 +192,7 @@ class Syncer implements DirectorySync {
       if (full) for (const waiter of this.#waiters) waiter.fullSeen = true;
       const dirty = [...this.#dirty];
       this.#dirty.clear();
+      this.#retryDue = false;
       try {
         if (full) await this.#fullPass();
         else await this.#filePass(dirty);
@@ -235,10 +235,10 @@ class Syncer implements DirectorySync {
     }
     this.#settle(refreshed);
     const live = await this.#listLive();
-    const { unique, defined } = this.#desired();
-    for (const id of this.#agreed.keys()) if (!unique.has(id)) this.#agreed.delete(id);
-    await this.#applyAll(unique, (id) => live.get(id)?.object);
-    await this.#prune(live, defined, identity, hints);
+    const desired = this.#cache.index.all();
+    for (const id of this.#agreed.keys()) if (!desired.has(id)) this.#agreed.delete(id);
+    await this.#applyAll(desired, (id) => live.get(id)?.object);
+    await this.#prune(live, identity, hints);
     if (this.#listing.files.length > 0) this.#identity = identity;
     this.#isReady();
     await this.#watch(identity);
@@ -253,17 +253,25 @@ class Syncer implements DirectorySync {
       else files.push(file);
     }
     const refreshed = await this.#cache.refresh(files);
-    if (refreshed.vanished.length > 0) this.#fullWanted = true;
+    const { index } = this.#cache;
+    const touched = new Set([...refreshed.touched, ...this.#retry]);
     this.#settle(refreshed);
-    let { unique, duplicated } = this.#desired();
-    if (duplicated.length > 0) {
+    const repeated = index.duplicates().flat();
+    if (repeated.length > 0) {
       // An object that moves between files is in both for a moment: look at the other one, too.
-      this.#settle(await this.#cache.refresh(duplicated));
-      ({ unique } = this.#desired());
+      const paths = new Set(repeated.map(({ file }) => file));
+      const again = await this.#cache.refresh([...paths].flatMap((path) => this.#cache.get(path)?.file ?? []));
+      for (const id of again.touched) touched.add(id);
+      this.#settle(again);
     }
+    // What is defined no more may have to be deleted, which only a look at everything decides.
+    if (refreshed.vanished.length > 0 || [...touched].some((id) => !index.defines(id))) this.#fullWanted = true;
     const concerned = new Map<string, LoadedObject>();
-    for (const [id, loaded] of unique)
-      if (refreshed.changed.has(loaded.file) || this.#retry.has(id)) concerned.set(id, loaded);
+    for (const id of touched) {
+      const loaded = index.get(id);
+      if (loaded === undefined) this.#retry.delete(id);
+      else concerned.set(id, loaded);
+    }
     const live = new Map<string, KubeObject>();
     for (const [id, { type, key }] of concerned) {
       const object = await getOrUndefined(this.#options.client, type, key);
@@ -295,27 +303,6 @@ class Syncer implements DirectorySync {
     this.#later('settle', this.#timings.settleMs + 5, () => {
       for (const { real } of settling) this.#dirty.add(real);
     });
-  }
-
-  #desired(): { unique: Map<string, LoadedObject>; defined: Set<string>; duplicated: ManifestFile[] } {
-    const objects: LoadedObject[] = [];
-    const frozen = new Set<string>();
-    for (const cached of this.#cache.files()) {
-      objects.push(...cached.objects);
-      for (const id of cached.frozen) frozen.add(id);
-    }
-    const { unique, duplicates } = splitDuplicates(objects);
-    const before = this.#defined;
-    const defined = new Set([...objects.map(({ type, key }) => objectId(type, key)), ...frozen]);
-    // What is defined no more may have to be deleted, which only a look at everything decides.
-    if ([...before].some((id) => !defined.has(id))) this.#fullWanted = true;
-    this.#defined = defined;
-    for (const id of frozen) unique.delete(id);
-    for (const id of this.#applyProblems.keys()) if (!unique.has(id)) this.#applyProblems.delete(id);
-    this.#duplicates = duplicates.flatMap(duplicateProblems);
-    const paths = new Set(duplicates.flat().map(({ file }) => file));
-    const duplicated = [...paths].flatMap((path) => this.#cache.get(path)?.file ?? []);
-    return { unique, defined, duplicated };
   }
 
   async #listLive(): Promise<Map<string, LiveObject>> {
@@ -354,17 +341,7 @@ class Syncer implements DirectorySync {
       );
     }
     if (many) this.#options.log.info({ objects: due.length }, 'applied from files');
-    if (this.#retry.size > 0) {
-      this.#later('retry', this.#timings.retryMs, () => {
-        for (const loaded of this.#retryFiles()) this.#dirty.add(loaded.file.real);
-      });
-    }
-  }
-
-  #retryFiles(): CachedFile[] {
-    return [...this.#cache.files()].filter((cached) =>
-      cached.objects.some(({ type, key }) => this.#retry.has(objectId(type, key))),
-    );
+    if (this.#retry.size > 0) this.#later('retry', this.#timings.retryMs, () => (this.#retryDue = true));
   }
 
   async #apply(id: string, loaded: LoadedObject, live: KubeObject | undefined, level: 'debug' | 'info'): Promise<void> {
@@ -405,10 +382,11 @@ class Syncer implements DirectorySync {
     return [problem('GF_MANIFEST_APPLY', loaded.file, loaded, message, hint)];
   }
 
-  async #prune(live: Map<string, LiveObject>, defined: Set<string>, identity: string, hints: number): Promise<void> {
+  async #prune(live: Map<string, LiveObject>, identity: string, hints: number): Promise<void> {
     const { clock, client, log } = this.#options;
     const { files, unreadable } = this.#listing;
-    const scope = { directory: this.#directory, defined, files: this.#cache.files(), unreadable };
+    const defines = (id: string): boolean => this.#cache.index.defines(id);
+    const scope = { directory: this.#directory, defines, files: this.#cache.files(), unreadable };
     const candidates = pruneCandidates(live.values(), scope);
     const look = { fingerprint: this.#fingerprint(), at: clock.monotonic(), hints };
     const before = this.#lastLook;
@@ -471,11 +449,13 @@ class Syncer implements DirectorySync {
   }
 
   #publish(): void {
+    const { index } = this.#cache;
+    for (const id of this.#applyProblems.keys()) if (index.get(id) === undefined) this.#applyProblems.delete(id);
     const all = [
       ...(this.#rootProblem === undefined ? [] : [this.#rootProblem]),
       ...this.#listing.problems,
-      ...[...this.#cache.files()].flatMap((cached) => cached.problems),
-      ...this.#duplicates,
+      ...this.#cache.problems(),
+      ...index.duplicates().flatMap(duplicateProblems),
       ...[...this.#applyProblems.values()].flat(),
     ].sort(compareProblems);
     if (jsonEqual(all, this.#problems)) return;

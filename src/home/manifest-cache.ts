@@ -1,4 +1,5 @@
 import type { Clock } from '../runtime/clock.ts';
+import { DesiredIndex } from './desired-index.ts';
 import { emptyProblem, objectId } from './manifest-loader.ts';
 import { parseManifest } from './manifest-file.ts';
 import type { LoadedObject, ManifestContext } from './manifest-file.ts';
@@ -26,8 +27,8 @@ export interface CachedFile {
 }
 
 export interface Refreshed {
-  /** Paths whose objects may have changed. */
-  readonly changed: ReadonlySet<string>;
+  /** Ids of the objects that the files that changed define or held. */
+  readonly touched: ReadonlySet<string>;
   readonly vanished: readonly string[];
   /** Files to read again once they had time to be written to the end. */
   readonly settling: readonly ManifestFile[];
@@ -35,7 +36,10 @@ export interface Refreshed {
 
 /** The files of a directory by content: what has not changed is not parsed again. */
 export class ManifestCache {
+  /** What the files say, taken together. */
+  readonly index = new DesiredIndex();
   readonly #files = new Map<string, CachedFile>();
+  readonly #withProblems = new Set<string>();
   readonly #context: ManifestContext;
   readonly #clock: Clock;
   readonly #settleMs: number;
@@ -54,12 +58,25 @@ export class ManifestCache {
     return this.#files.values();
   }
 
+  problems(): ManifestProblem[] {
+    return [...this.#withProblems].flatMap((path) => this.#files.get(path)?.problems ?? []);
+  }
+
   delete(path: string): void {
+    this.index.replace(this.#files.get(path), undefined);
     this.#files.delete(path);
+    this.#withProblems.delete(path);
+  }
+
+  #set(path: string, before: CachedFile | undefined, after: CachedFile): ReadonlySet<string> {
+    this.#files.set(path, after);
+    if (after.problems.length > 0) this.#withProblems.add(path);
+    else this.#withProblems.delete(path);
+    return this.index.replace(before, after);
   }
 
   async refresh(files: readonly ManifestFile[]): Promise<Refreshed> {
-    const changed = new Set<string>();
+    const touched = new Set<string>();
     const vanished: string[] = [];
     const settling: ManifestFile[] = [];
     let next = 0;
@@ -72,14 +89,13 @@ export class ManifestCache {
           continue;
         }
         if (after !== before) {
-          this.#files.set(file.path, after);
-          changed.add(file.path);
+          for (const id of this.#set(file.path, before, after)) touched.add(id);
         }
         if (after.settlesAt !== undefined) settling.push(file);
       }
     };
     await Promise.all(Array.from({ length: Math.min(READS_AT_ONCE, files.length) }, work));
-    return { changed, vanished, settling };
+    return { touched, vanished, settling };
   }
 
   async #read(file: ManifestFile, before: CachedFile | undefined): Promise<CachedFile | undefined> {

@@ -13,8 +13,8 @@ export interface LiveObject {
 
 export interface PruneScope {
   readonly directory: string;
-  /** Ids that the files define, once or more often. */
-  readonly defined: ReadonlySet<string>;
+  /** Whether any file has the object of this id, once or more often. */
+  readonly defines: (id: string) => boolean;
   readonly files: Iterable<CachedFile>;
   /** Files and directories (relative) that are there but could not be looked into. */
   readonly unreadable: readonly string[];
@@ -29,7 +29,7 @@ export function pruneCandidates(live: Iterable<LiveObject>, scope: PruneScope): 
     if (annotations[DIRECTORY_ANNOTATION] !== scope.directory || deletionTimestamp !== undefined) return false;
     const id = objectId(type, keyOf(object));
     const source = annotations[SOURCE_ANNOTATION] ?? '';
-    if (scope.defined.has(id) || brokenPaths.has(source)) return false;
+    if (scope.defines(id) || brokenPaths.has(source)) return false;
     if (scope.unreadable.some((path) => source === path || source.startsWith(`${path}/`))) return false;
     // It may have moved into a file that nobody can read at the moment.
     return !broken.some((cached) => cached.frozen.has(id) || cached.text === undefined || cached.text.includes(name));

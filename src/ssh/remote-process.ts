@@ -75,8 +75,8 @@ export function remoteProcess(options: RemoteProcessOptions): RemoteProcess {
 }
 
 /**
- * Both outputs of a program share one window. ssh2 opens it again when either is read: with one of them unread, each line
- * of the other would let 2 MiB more of it into memory.
+ * Both outputs of a program share one window. ssh2 opens it again when either gets or gives something: with one of them
+ * unread, each line of the other would let 2 MiB more of it into memory. What `push` returns tells ssh2 whether to wait.
  */
 function keepWindowShared(channel: ClientChannel): void {
   const { stderr } = channel;
@@ -84,6 +84,10 @@ function keepWindowShared(channel: ClientChannel): void {
   const isFull = (other: Readable): boolean => other.readableLength >= other.readableHighWaterMark;
   channel._read = (size) => void (isFull(stderr) || openWindow(size));
   stderr._read = (size) => void (isFull(channel) || openWindow(size));
+  const push = channel.push.bind(channel);
+  const pushError = stderr.push.bind(stderr);
+  channel.push = (chunk) => push(chunk) && !isFull(stderr);
+  stderr.push = (chunk) => pushError(chunk) && !isFull(channel);
 }
 
 /** The part of ssh2 that `channel.signal` uses. */

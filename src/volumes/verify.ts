@@ -79,7 +79,7 @@ export interface VerifyOptions {
   readonly mode: VerifyMode;
   readonly previousSource?: ManifestHandle | undefined;
   readonly previousTarget?: ManifestHandle | undefined;
-  /** Names the manifests; the earlier ones may have the same names. */
+  /** Start of the manifests' names. Default `verify`. */
   readonly name?: string;
   readonly limit?: number;
   readonly signal?: AbortSignal;
@@ -96,17 +96,23 @@ export interface Verification {
 export async function verifyTrees(options: VerifyOptions): Promise<Verification> {
   const { mode, name = 'verify', signal, limit } = options;
   const begin = performance.now();
-  const side = (bench: Workbench, path: string, previous: ManifestHandle | undefined): Promise<ManifestHandle> =>
+  const side = (
+    which: string,
+    bench: Workbench,
+    path: string,
+    previous: ManifestHandle | undefined,
+  ): Promise<ManifestHandle> =>
     buildManifest(bench, path, {
       mode: mode === 'Metadata' ? 'metadata' : 'full',
-      name,
+      // Both trees may be on one bench.
+      name: `${name}-${which}`,
       settle: false,
       ...(mode === 'Changed' && previous ? { previous } : {}),
       ...(signal ? { signal } : {}),
     });
   const [source, target] = await Promise.all([
-    side(options.source, options.sourcePath, options.previousSource),
-    side(options.target, options.targetPath, options.previousTarget),
+    side('source', options.source, options.sourcePath, options.previousSource),
+    side('target', options.target, options.targetPath, options.previousTarget),
   ]);
   const result = await compareManifests(source, target, {
     ...(limit === undefined ? {} : { limit }),

@@ -17,7 +17,9 @@ async function bytesOf(source: AsyncIterable<Uint8Array>): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-async function tarOf(entries: readonly (Partial<Header> & { name: string; content?: string | Buffer })[]): Promise<Buffer> {
+async function tarOf(
+  entries: readonly (Partial<Header> & { name: string; content?: string | Buffer })[],
+): Promise<Buffer> {
   const archive = pack();
   for (const { content, ...header } of entries) archive.entry(header, content ?? '');
   archive.finalize();
@@ -31,10 +33,10 @@ async function* inPieces(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
 
 const keepAll = { decide: () => 'keep' as const };
 
-t.test('filtering a tar stream', (t) => {
+void t.test('filtering a tar stream', (t) => {
   const long = `${'d'.repeat(90)}/${'e'.repeat(120)}/file`;
 
-  t.test('changes no byte of what is kept, however it is cut', async (t) => {
+  void t.test('changes no byte of what is kept, however it is cut', async (t) => {
     const archive = await tarOf([
       { name: 'a', content: 'hello' },
       { name: long, content: Buffer.alloc(3000, 7) },
@@ -45,7 +47,7 @@ t.test('filtering a tar stream', (t) => {
     }
   });
 
-  t.test('reads long names, and drops an entry with its extended headers', async (t) => {
+  void t.test('reads long names, and drops an entry with its extended headers', async (t) => {
     const archive = await tarOf([
       { name: 'a', content: 'hello' },
       { name: long, content: 'x'.repeat(700) },
@@ -57,7 +59,14 @@ t.test('filtering a tar stream', (t) => {
       return entry.name === long ? 'drop' : 'keep';
     };
     const left = await bytesOf(filterTar(inPieces(archive, 100), { decide }));
-    t.same(seen.map(({ name, size }) => [name, size]), [['a', 5], [long, 700], ['b', 3]]);
+    t.same(
+      seen.map(({ name, size }) => [name, size]),
+      [
+        ['a', 5],
+        [long, 700],
+        ['b', 3],
+      ],
+    );
     const expected = await tarOf([
       { name: 'a', content: 'hello' },
       { name: 'b', content: 'bye' },
@@ -65,7 +74,7 @@ t.test('filtering a tar stream', (t) => {
     t.equal(left.length, expected.length);
   });
 
-  t.test('leaves binary extended attributes as they are', async (t) => {
+  void t.test('leaves binary extended attributes as they are', async (t) => {
     const value = Buffer.from([1, 0, 0, 2, 0xff, 0xfe, 0x80, 10, 0, 0]);
     const record = Buffer.concat([Buffer.from('SCHILY.xattr.security.capability='), value, Buffer.from('\n')]);
     const body = Buffer.concat([Buffer.from(`${record.length + 3} `), record]);
@@ -79,17 +88,19 @@ t.test('filtering a tar stream', (t) => {
     t.ok(out.equals(archive));
   });
 
-  t.test('an archive that breaks off is an error, not an end', async (t) => {
+  void t.test('an archive that breaks off is an error, not an end', async (t) => {
     const archive = await tarOf([{ name: 'a', content: 'x'.repeat(2000) }]);
     for (const length of [300, 600, 1500]) {
-      await t.rejects(bytesOf(filterTar(inPieces(archive.subarray(0, length), 100), keepAll)), { code: 'GF_ARCHIVE_CORRUPT' });
+      await t.rejects(bytesOf(filterTar(inPieces(archive.subarray(0, length), 100), keepAll)), {
+        code: 'GF_ARCHIVE_CORRUPT',
+      });
     }
     const spoilt = Buffer.from(archive);
     spoilt[3] = 65;
     await t.rejects(bytesOf(filterTar(inPieces(spoilt, 100), keepAll)), { code: 'GF_ARCHIVE_CORRUPT' });
   });
 
-  t.test('a refusal lets nothing of the entry out', async (t) => {
+  void t.test('a refusal lets nothing of the entry out', async (t) => {
     const archive = await tarOf([{ name: '../evil', content: 'payload' }]);
     const out: Buffer[] = [];
     const run = async (): Promise<void> => {
@@ -104,7 +115,7 @@ t.test('filtering a tar stream', (t) => {
   t.end();
 });
 
-t.test('leaving out layers of a saved image', (t) => {
+void t.test('leaving out layers of a saved image', (t) => {
   const layers = image.inspect.RootFS?.Layers ?? [];
 
   /** The recorded archive, with content of the recorded sizes where it was not kept. */
@@ -116,7 +127,7 @@ t.test('leaving out layers of a saved image', (t) => {
     );
   }
 
-  t.test('finds them in the layout of Docker 20.10, whose manifest comes last', async (t) => {
+  void t.test('finds them in the layout of Docker 20.10, whose manifest comes last', async (t) => {
     const dropper = layerDropper(layers, 3);
     const left = await bytesOf(filterTar(inPieces(await saved(), 10_000), dropper));
     t.same([...dropper.dropped].sort(), layers.slice(0, 3).sort());
@@ -127,7 +138,7 @@ t.test('leaving out layers of a saved image', (t) => {
     t.ok(left.length < top + 40_000 && left.length > top);
   });
 
-  t.test('finds them in the OCI layout, where blobs are named by their digest', async (t) => {
+  void t.test('finds them in the OCI layout, where blobs are named by their digest', async (t) => {
     const [first = '', second = ''] = layers;
     const blob = (layer: string): string => `blobs/sha256/${layer.slice('sha256:'.length)}`;
     const archive = await tarOf([
@@ -141,34 +152,41 @@ t.test('leaving out layers of a saved image', (t) => {
     t.same([...dropper.dropped], [first]);
   });
 
-  t.test('keeps everything when nothing is shared or nothing is recognised', async (t) => {
+  void t.test('keeps everything when nothing is shared or nothing is recognised', async (t) => {
     const archive = await saved();
-    for (const dropper of [layerDropper(layers, 0), layerDropper(layers.map((_, index) => `sha256:${index}`), 3)]) {
+    for (const dropper of [
+      layerDropper(layers, 0),
+      layerDropper(
+        layers.map((_, index) => `sha256:${index}`),
+        3,
+      ),
+    ]) {
       t.ok((await bytesOf(filterTar(inPieces(archive, 9_999), dropper))).equals(archive));
       t.equal(dropper.skippedBytes, 0);
     }
   });
 
-  t.test('shares the lowest layers only', async (t) => {
+  void t.test('shares the lowest layers only', async (t) => {
     t.equal(commonPrefix(['a', 'b', 'c'], ['a', 'b', 'x', 'c']), 2);
     t.equal(commonPrefix(['a'], []), 0);
   });
 
-  t.test('keeps a layer whose content comes again higher up', async (t) => {
+  void t.test('keeps a layer whose content comes again higher up', async (t) => {
     t.same(droppableLayers(['a', 'b', 'c', 'a'], 2), ['b']);
   });
 
-  t.test('knows chain ids as the image specification defines them', async (t) => {
+  void t.test('knows chain ids as the image specification defines them', async (t) => {
     const hash = (text: string): string => `sha256:${createHash('sha256').update(text).digest('hex')}`;
     t.same(chainIds(['sha256:a', 'sha256:b']), ['sha256:a', hash('sha256:a sha256:b')]);
   });
   t.end();
 });
 
-t.test('a progress stream that began with success', (t) => {
-  const read = (text: string): Promise<void> => readProgress(Readable.from([Buffer.from(text)]), 's1', 'load the image');
+void t.test('a progress stream that began with success', (t) => {
+  const read = (text: string): Promise<void> =>
+    readProgress(Readable.from([Buffer.from(text)]), 's1', 'load the image');
 
-  t.test('may still say that it failed', async (t) => {
+  void t.test('may still say that it failed', async (t) => {
     await t.rejects(read('{"stream":"ok"}\n{"errorDetail":{"message":"unexpected EOF"},"error":"unexpected EOF"}\n'), {
       code: 'GF_DOCKER_SERVER_ERROR',
       message: /unexpected EOF/,
@@ -176,13 +194,13 @@ t.test('a progress stream that began with success', (t) => {
     await t.rejects(read('{"error":"write /x: no space left on device"}'), { code: 'GF_DOCKER_NO_SPACE' });
   });
 
-  t.test('may be no JSON at all', async (t) => {
+  void t.test('may be no JSON at all', async (t) => {
     await t.resolves(read('Loaded image\n{"stream":"done"}\n'));
   });
   t.end();
 });
 
-t.test('output frames are taken apart wherever they are cut', async (t) => {
+void t.test('output frames are taken apart wherever they are cut', async (t) => {
   const frame = (text: string): Buffer => {
     const header = Buffer.alloc(8);
     header[0] = 1;
@@ -190,10 +208,11 @@ t.test('output frames are taken apart wherever they are cut', async (t) => {
     return Buffer.concat([header, Buffer.from(text)]);
   };
   const bytes = Buffer.concat([frame('hello '), frame(''), frame('world')]);
-  for (const size of [1, 3, 8, 100]) t.equal((await bytesOf(demultiplex(inPieces(bytes, size)))).toString(), 'hello world');
+  for (const size of [1, 3, 8, 100])
+    t.equal((await bytesOf(demultiplex(inPieces(bytes, size)))).toString(), 'hello world');
 });
 
-t.test('references are split as Docker splits them', async (t) => {
+void t.test('references are split as Docker splits them', async (t) => {
   t.same(splitReference('app:1'), { repository: 'app', tag: '1' });
   t.same(splitReference('host:5000/team/app'), { repository: 'host:5000/team/app', tag: 'latest' });
   t.same(splitReference('host:5000/team/app:v2'), { repository: 'host:5000/team/app', tag: 'v2' });

@@ -30,7 +30,11 @@ interface FakeDocker {
 }
 
 /** A Docker API on a socket of this machine, with the given version and answers. */
-async function fakeDocker(t: Test, handler: Handler = () => undefined, version: object = recorded.version): Promise<FakeDocker> {
+async function fakeDocker(
+  t: Test,
+  handler: Handler = () => undefined,
+  version: object = recorded.version,
+): Promise<FakeDocker> {
   // A test's own directory has too long a path for a socket.
   const directory = mkdtempSync(join(tmpdir(), 'gf-'));
   t.teardown(() => rmSync(directory, { recursive: true, force: true }));
@@ -77,8 +81,8 @@ const refuse =
     json(response, status, { message });
   };
 
-t.test('connecting', (t) => {
-  t.test('negotiates the version and tells what the engine is', async (t) => {
+void t.test('connecting', (t) => {
+  void t.test('negotiates the version and tells what the engine is', async (t) => {
     const docker = await fakeDocker(t);
     const { info } = await docker.connect();
     t.match(info, {
@@ -98,29 +102,35 @@ t.test('connecting', (t) => {
     t.same(docker.urls, ['GET /version', 'GET /v1.41/info']);
   });
 
-  t.test('speaks no newer version than it knows', async (t) => {
+  void t.test('speaks no newer version than it knows', async (t) => {
     const docker = await fakeDocker(t, undefined, { ...recorded.version, ApiVersion: '1.99', MinAPIVersion: '1.44' });
     t.equal((await docker.connect()).info.apiVersion, '1.52');
   });
 
-  t.test('refuses an engine that is too old, or too new', async (t) => {
+  void t.test('refuses an engine that is too old, or too new', async (t) => {
     const old = await fakeDocker(t, undefined, { ...recorded.version, ApiVersion: '1.40' });
     await t.rejects(old.connect(), { code: 'GF_DOCKER_API_TOO_OLD', class: 'terminal' });
   });
 
-  t.test('refuses an engine that has dropped what this speaks', async (t) => {
+  void t.test('refuses an engine that has dropped what this speaks', async (t) => {
     const young = await fakeDocker(t, undefined, { ...recorded.version, ApiVersion: '1.99', MinAPIVersion: '1.90' });
     await t.rejects(young.connect(), { code: 'GF_DOCKER_API_TOO_NEW' });
   });
 
-  t.test('tells a missing socket from one that nobody listens on', async (t) => {
+  void t.test('tells a missing socket from one that nobody listens on', async (t) => {
     const docker = await fakeDocker(t);
-    await t.rejects(connectEngine(docker.host, { socketPath: '/nonexistent/docker.sock' }), { code: 'GF_DOCKER_MISSING' });
+    await t.rejects(connectEngine(docker.host, { socketPath: '/nonexistent/docker.sock' }), {
+      code: 'GF_DOCKER_MISSING',
+    });
   });
 
-  t.test('takes no notice of DOCKER_HOST and its kin', async (t) => {
+  void t.test('takes no notice of DOCKER_HOST and its kin', async (t) => {
     const before = { ...process.env };
-    Object.assign(process.env, { DOCKER_HOST: 'tcp://192.0.2.1:1', DOCKER_CLIENT_TIMEOUT: '1', DOCKER_PATH_PREFIX: '/x' });
+    Object.assign(process.env, {
+      DOCKER_HOST: 'tcp://192.0.2.1:1',
+      DOCKER_CLIENT_TIMEOUT: '1',
+      DOCKER_PATH_PREFIX: '/x',
+    });
     t.teardown(() => {
       for (const key of ['DOCKER_HOST', 'DOCKER_CLIENT_TIMEOUT', 'DOCKER_PATH_PREFIX']) delete process.env[key];
       Object.assign(process.env, before);
@@ -129,7 +139,7 @@ t.test('connecting', (t) => {
     await t.resolves(docker.connect());
   });
 
-  t.test('uses few connections, again and again', async (t) => {
+  void t.test('uses few connections, again and again', async (t) => {
     const docker = await fakeDocker(t, (_, response) => json(response, 200, []));
     const engine = await docker.connect();
     for (let round = 0; round < 20; round += 1) {
@@ -140,31 +150,32 @@ t.test('connecting', (t) => {
   t.end();
 });
 
-t.test('failures are classified', (t) => {
+void t.test('failures are classified', (t) => {
   const cases = [
     [404, 'No such volume: x', 'GF_DOCKER_NOT_FOUND', 'terminal'],
     [409, 'volume is in use', 'GF_DOCKER_CONFLICT', 'conflict'],
     [400, 'bad', 'GF_DOCKER_BAD_REQUEST', 'terminal'],
     [500, 'boom', 'GF_DOCKER_SERVER_ERROR', 'retryable'],
     [500, 'mkdir /x: no space left on device', 'GF_DOCKER_NO_SPACE', 'terminal'],
+    [500, 'failed to allocate gateway (10.0.0.1): Address already in use', 'GF_DOCKER_SUBNET_TAKEN', 'terminal'],
     [500, 'Bind for 0.0.0.0:80 failed: port is already allocated', 'GF_DOCKER_PORT_TAKEN', 'terminal'],
     [403, 'Pool overlaps with other one on this address space', 'GF_DOCKER_SUBNET_TAKEN', 'terminal'],
     [418, 'teapot', 'GF_DOCKER_UNEXPECTED', 'terminal'],
   ] as const;
   for (const [status, message, code, kind] of cases) {
-    t.test(`HTTP ${status} "${message}" is ${code}`, async (t) => {
+    void t.test(`HTTP ${status} "${message}" is ${code}`, async (t) => {
       const engine = await (await fakeDocker(t, refuse(status, message))).connect();
       await t.rejects(captureVolume(engine, 'x'), { code, class: kind, status });
       await t.rejects(engine.docker.getVolume('x').inspect(), { code, class: kind }, 'dockerode’s own calls too');
     });
   }
 
-  t.test('a connection that breaks is retryable', async (t) => {
+  void t.test('a connection that breaks is retryable', async (t) => {
     const engine = await (await fakeDocker(t, (request) => request.socket.destroy())).connect();
     await t.rejects(captureVolume(engine, 'x'), { code: 'GF_DOCKER_UNREACHABLE', class: 'retryable' });
   });
 
-  t.test('an abort is the caller’s own reason', async (t) => {
+  void t.test('an abort is the caller’s own reason', async (t) => {
     const engine = await (await fakeDocker(t, () => undefined)).connect();
     const controller = new AbortController();
     const pending = captureVolume(engine, 'x', controller.signal);
@@ -175,7 +186,7 @@ t.test('failures are classified', (t) => {
   t.end();
 });
 
-t.test('a secret of the environment is in no error and in no URL', async (t) => {
+void t.test('a secret of the environment is in no error and in no URL', async (t) => {
   const docker = await fakeDocker(t, async (request, response) => {
     request.resume();
     json(response, 400, { message: 'invalid environment variable: PASSWORD=hunter22 is bad' });
@@ -194,7 +205,7 @@ t.test('a secret of the environment is in no error and in no URL', async (t) => 
   t.equal(scrub('ab abcd abcdef', ['abcd', 'abcdef', 'ab']), 'ab [redacted] [redacted]');
 });
 
-t.test('a name cannot climb to another endpoint', async (t) => {
+void t.test('a name cannot climb to another endpoint', async (t) => {
   const docker = await fakeDocker(t, refuse(404, 'no'));
   const engine = await docker.connect();
   await t.rejects(captureVolume(engine, '../containers/x/kill?signal=9#'), { code: 'GF_DOCKER_NOT_FOUND' });
@@ -203,7 +214,7 @@ t.test('a name cannot climb to another endpoint', async (t) => {
   await t.rejects(async () => captureVolume(engine, ''), { code: 'GF_DOCKER_BAD_NAME' });
 });
 
-t.test('an upload', (t) => {
+void t.test('an upload', (t) => {
   const call = { method: 'POST', path: ['images', 'load'], doing: 'load the image' } as const;
   const drain = async (answer: AsyncIterable<unknown>): Promise<void> => {
     for await (const _ of answer);
@@ -212,7 +223,7 @@ t.test('an upload', (t) => {
     for (;;) yield Buffer.alloc(64 * 1024);
   }
 
-  t.test('that the engine refuses in the middle ends at once, and leaves the engine usable', async (t) => {
+  void t.test('that the engine refuses in the middle ends at once, and leaves the engine usable', async (t) => {
     const docker = await fakeDocker(t, (request, response) => {
       if (request.method === 'GET') return json(response, 200, { Name: 'x' });
       request.once('data', () => json(response, 500, { message: 'no space left on device' }));
@@ -223,10 +234,13 @@ t.test('an upload', (t) => {
     await t.resolves(captureVolume(engine, 'x'));
   });
 
-  t.test('whose source breaks says so, and the engine sees no end', async (t) => {
+  void t.test('whose source breaks says so, and the engine sees no end', async (t) => {
     let ended = false;
     const docker = await fakeDocker(t, (request) => {
-      request.resume().on('end', () => (ended = true)).on('error', () => undefined);
+      request
+        .resume()
+        .on('end', () => (ended = true))
+        .on('error', () => undefined);
     });
     const engine = await docker.connect();
     async function* broken(): AsyncGenerator<Buffer> {
@@ -238,8 +252,10 @@ t.test('an upload', (t) => {
     t.notOk(ended);
   });
 
-  t.test('can be aborted', async (t) => {
-    const engine = await (await fakeDocker(t, (request) => void request.resume().on('error', () => undefined))).connect();
+  void t.test('can be aborted', async (t) => {
+    const engine = await (
+      await fakeDocker(t, (request) => void request.resume().on('error', () => undefined))
+    ).connect();
     const controller = new AbortController();
     setTimeout(() => controller.abort(new Error('enough')), 30);
     await t.rejects(upload(engine, call, endless(), drain, { signal: controller.signal }), { message: 'enough' });
@@ -247,7 +263,7 @@ t.test('an upload', (t) => {
   t.end();
 });
 
-t.test('without a mark nothing is made and nothing is removed', async (t) => {
+void t.test('without a mark nothing is made and nothing is removed', async (t) => {
   const docker = await fakeDocker(t, refuse(500, 'must not be asked'));
   const engine = await docker.connect();
   await t.rejects(removeMarked(engine, {}, ['containers', 'volumes']), { code: 'GF_DOCKER_MARKS_REQUIRED' });
@@ -255,18 +271,26 @@ t.test('without a mark nothing is made and nothing is removed', async (t) => {
   t.equal(docker.urls.length, 2);
 });
 
-t.test('a volume that somebody else made in the meantime is not taken for ours', async (t) => {
+void t.test('a volume that somebody else made in the meantime is not taken for ours', async (t) => {
   const docker = await fakeDocker(t, (request, response) => {
     request.resume();
     if (request.method === 'GET') return json(response, 404, { message: 'no such volume' });
     return json(response, 201, { Name: 'data', Labels: { owner: 'somebody' } });
   });
   const engine = await docker.connect();
-  const volume = { name: 'data', driver: 'local', options: {}, labels: {}, mountpoint: '', anonymous: false, copyMode: 'copy' } as const;
+  const volume = {
+    name: 'data',
+    driver: 'local',
+    options: {},
+    labels: {},
+    mountpoint: '',
+    anonymous: false,
+    copyMode: 'copy',
+  } as const;
   await t.rejects(ensureVolume(engine, volume, { mark: '1' }), { code: 'GF_DOCKER_NAME_TAKEN' });
 });
 
-t.test('what docker-modem prints of the agent on each request stays small', async (t) => {
+void t.test('what docker-modem prints of the agent on each request stays small', async (t) => {
   const agent = createEngineAgent({ open: () => t.fail('not to be opened') as never, maxSockets: 1 });
   t.equal(inspect(agent, { depth: null, showHidden: true }), '[engine agent]');
 });

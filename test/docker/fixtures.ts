@@ -16,9 +16,10 @@ function recorded<T>(name: string): T {
 export const containers = recorded<Record<'full' | 'dep' | 'plain', RawContainer>>('containers');
 export const networks = recorded<Record<'netone' | 'nettwo' | 'bridge', RawNetwork>>('networks');
 export const volumes = recorded<Record<'named' | 'tmpvol' | 'drv', RawVolume>>('volumes');
-export const image = recorded<{ inspect: RawImage; save: { name: string; type: string; size: number; content?: string }[] }>(
-  'image',
-);
+export const image = recorded<{
+  inspect: RawImage;
+  save: { name: string; type: string; size: number; content?: string }[];
+}>('image');
 export const engine = recorded<{ version: RawVersion; info: RawInfo }>('engine');
 
 export function facts(changes: Partial<EngineFacts> = {}): EngineFacts {

@@ -14,7 +14,7 @@ function service(name: string, after: string, needs: ContainerCapture['needs'] =
 
 const names = (containers: readonly ContainerCapture[]): string[] => containers.map(({ name }) => name);
 
-t.test('containers start after what they depend on', async (t) => {
+void t.test('containers start after what they depend on', async (t) => {
   const web = service('web', 'api:service_healthy:true,cache:service_started:false');
   const api = service('api', 'db:service_healthy:false');
   const db = service('db', '');
@@ -22,18 +22,18 @@ t.test('containers start after what they depend on', async (t) => {
   t.same(names(startOrder([web, api, cache, db])), ['shop-db-1', 'shop-api-1', 'shop-cache-1', 'shop-web-1']);
 });
 
-t.test('where nothing decides, the given order stays, and strangers are no obstacle', async (t) => {
+void t.test('where nothing decides, the given order stays, and strangers are no obstacle', async (t) => {
   const one = service('one', 'gone:service_started:true', [{ container: 'elsewhere', why: 'link' }]);
   t.same(names(startOrder([one, service('two', '')])), ['shop-one-1', 'shop-two-1']);
 });
 
-t.test('a circle is refused and shown', async (t) => {
+void t.test('a circle is refused and shown', async (t) => {
   const a = service('a', 'b:service_started:true');
   const b = service('b', '', [{ container: 'shop-a-1', why: 'link' }]);
   t.throws(() => startOrder([a, b]), { code: 'GF_DOCKER_DEPENDENCY_CYCLE', message: /shop-a-1 → shop-b-1 → shop-a-1/ });
 });
 
-t.test('compose labels tell the project and its files', async (t) => {
+void t.test('compose labels tell the project and its files', async (t) => {
   const labels = {
     'com.docker.compose.project': 'shop',
     'com.docker.compose.project.working_dir': '/srv/shop',
@@ -52,14 +52,24 @@ t.test('compose labels tell the project and its files', async (t) => {
   t.ok(isOneOff({ 'com.docker.compose.oneoff': 'True' }));
 });
 
-t.test('mounts of the machine itself are not data', async (t) => {
-  for (const path of ['/', '/proc', '/sys/fs/cgroup', '/dev/snd', '/var/run/docker.sock', '/run/user/1000/docker.sock', '/etc/localtime', '/var/run/']) {
+void t.test('mounts of the machine itself are not data', async (t) => {
+  for (const path of [
+    '/',
+    '/proc',
+    '/sys/fs/cgroup',
+    '/dev/snd',
+    '/var/run/docker.sock',
+    '/run/user/1000/docker.sock',
+    '/etc/localtime',
+    '/var/run/',
+  ]) {
     t.ok(isHostSpecific(path), path);
   }
-  for (const path of ['/srv/data', '/etc/nginx', '/home/me/app', '/device', '/var/lib/app']) t.notOk(isHostSpecific(path), path);
+  for (const path of ['/srv/data', '/etc/nginx', '/home/me/app', '/device', '/var/lib/app'])
+    t.notOk(isHostSpecific(path), path);
 });
 
-t.test('the writable layer', (t) => {
+void t.test('the writable layer', (t) => {
   const changes = toWritableChanges(
     [
       { Path: '/etc', Kind: 0 },
@@ -83,13 +93,13 @@ t.test('the writable layer', (t) => {
     ['/data', '/opt/vol', '/only/mount'],
   );
 
-  t.test('is what was written outside mounts, without directories listed for their children', async (t) => {
+  void t.test('is what was written outside mounts, without directories listed for their children', async (t) => {
     t.same(changes.added, ['/new', '/new/a', '/new/a/b', '/opt', '/opt/keep']);
     t.same(changes.changed, ['/etc/app.conf']);
     t.same(changes.deleted, ['/usr/share/old']);
   });
 
-  t.test('is fetched by the tops of its trees, but never through a mount', async (t) => {
+  void t.test('is fetched by the tops of its trees, but never through a mount', async (t) => {
     t.same(copyRoots(changes), [
       { path: '/etc/app.conf', shallow: true },
       { path: '/new', shallow: false },
@@ -98,8 +108,14 @@ t.test('the writable layer', (t) => {
     ]);
   });
 
-  t.test('refuses names that lead out of the tree', async (t) => {
-    const entry = (name: string, more: Partial<TarEntry> = {}): TarEntry => ({ name, linkName: '', size: 0, type: 'file', ...more });
+  void t.test('refuses names that lead out of the tree', async (t) => {
+    const entry = (name: string, more: Partial<TarEntry> = {}): TarEntry => ({
+      name,
+      linkName: '',
+      size: 0,
+      type: 'file',
+      ...more,
+    });
     const skipped: string[] = [];
     const filter = layerFilter('/new', false, changes.excluded, skipped);
     t.equal(filter.decide(entry('new/', { type: 'directory' })), 'keep');
@@ -110,7 +126,9 @@ t.test('the writable layer', (t) => {
     for (const name of ['../x', 'new/../../x', '/new/a', 'other', 'newer/x']) {
       t.throws(() => filter.decide(entry(name)), { code: 'GF_ARCHIVE_HOSTILE' }, name);
     }
-    t.throws(() => filter.decide(entry('new/h', { type: 'hardlink', linkName: '../etc/shadow' })), { code: 'GF_ARCHIVE_HOSTILE' });
+    t.throws(() => filter.decide(entry('new/h', { type: 'hardlink', linkName: '../etc/shadow' })), {
+      code: 'GF_ARCHIVE_HOSTILE',
+    });
     const optFilter = layerFilter('/opt', false, ['/opt/vol'], []);
     t.equal(optFilter.decide(entry('opt/vol/secret')), 'drop');
   });

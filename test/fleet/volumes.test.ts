@@ -5,7 +5,7 @@ import { copyTree, type CopyOptions, type CopyPass } from '../../src/volumes/cop
 import { buildManifest, findManifest } from '../../src/volumes/manifest.ts';
 import { unescapePath } from '../../src/volumes/manifest-record.ts';
 import { isEmptyTree, measureTree } from '../../src/volumes/measure.ts';
-import { compareManifests, verifyTrees, type Difference } from '../../src/volumes/verify.ts';
+import { verifyTrees, type Difference } from '../../src/volumes/verify.ts';
 import type { Workbench } from '../../src/volumes/workbench.ts';
 import { changeNastyTree, describeTree, makeNastyTree } from '../volumes/nasty-tree.ts';
 import {
@@ -21,7 +21,7 @@ import {
 
 t.setTimeout(300_000);
 const { machine, close } = await connectAll();
-t.teardown(async () => {
+t.after(async () => {
   await close();
   await fleetDown(fleetName);
 });
@@ -173,7 +173,7 @@ t.test('every single difference is named, with Python and with Perl', async (t) 
     ['setfattr -n user.comment -v other attributed', 'attributed', ['extended attributes']],
     ['setfattr -x trusted.secret attributed', 'attributed', ['extended attributes']],
     ['setcap -r capable', 'capable', ['extended attributes']],
-    ['setfacl -m u:70:r acl', 'acl', ['ACL']],
+    ['setfacl -n -m u:70:r acl', 'acl', ['ACL']],
     ['setfacl -k acl-dir', 'acl-dir', ['ACL']],
     [
       'touch -r links /tmp/t; cp -a links/two x; rm links/two; mv x links/two; touch -r /tmp/t links; touch -r ../one .',
@@ -193,12 +193,12 @@ t.test('every single difference is named, with Python and with Perl', async (t) 
       ['symlink target'],
     ],
     [
-      'touch -r device /tmp/t; rm device; mknod -m 666 device c 1 5; touch -r /tmp/t device; touch -r ../one .',
+      'touch -r device /tmp/t; rm device; mknod device c 1 5; chmod --reference=../one/device device; touch -r /tmp/t device; touch -r ../one .',
       'device',
       ['device'],
     ],
     [
-      'touch -r fifo /tmp/t; rm fifo; : >fifo; chmod 620 fifo; touch -r /tmp/t fifo; touch -r ../one .',
+      'touch -r fifo /tmp/t; rm fifo; : >fifo; chmod --reference=../one/fifo fifo; touch -r /tmp/t fifo; touch -r ../one .',
       'fifo',
       ['type', 'content'],
     ],
@@ -219,21 +219,9 @@ t.test('every single difference is named, with Python and with Perl', async (t) 
       mutate,
     );
     const target = index % 2 === 0 ? place : perl;
-    const { result } = await verifyTrees({
-      source: place,
-      sourcePath: source,
-      target,
-      targetPath: '/srv/two',
-      mode: 'Full',
-      name: 'x',
-    }).catch(() => verifySeparately(place, target));
+    const paths = { sourcePath: source, targetPath: '/srv/two' };
+    const { result } = await verifyTrees({ source: place, target, ...paths, mode: 'Full' });
     t.match(result, { equal: false, total: 1, differences: [{ path, what }] }, mutate);
-  }
-
-  async function verifySeparately(place: Workbench, target: Workbench) {
-    const left = await buildManifest(place, '/srv/one', { mode: 'full', name: 'left' });
-    const right = await buildManifest(target, '/srv/two', { mode: 'full', name: 'right' });
-    return { result: await compareManifests(left, right) };
   }
 });
 

@@ -286,13 +286,13 @@ void t.test('a directory that vanishes, or comes back empty, freezes everything'
 });
 
 void t.test('the same object in two files is reported at both places, and neither is applied', async (t) => {
-  const { write, get, problems, directory } = await scene(t, { 'a.yaml': service('x', 'first') });
+  const { write, get, problems } = await scene(t, { 'a.yaml': service('x', 'first') });
   write('b.yaml', `# a comment\n${service('x', 'second')}`);
   await eventually(t, 'reported', () => problems().length === 2);
   t.match(problems()[0], /^a\.yaml:1:1: Service default\/x is also defined in b\.yaml:2; neither is applied/);
   t.match(problems()[1], /^b\.yaml:2:1: Service default\/x is also defined in a\.yaml:1/);
   t.equal((await get('x'))?.spec.container, 'first');
-  rmSync(join(directory, 'a.yaml'));
+  write('a.yaml', service('y'));
   await eventually(t, 'the other one wins', async () => (await get('x'))?.spec.container === 'second');
   t.same(problems(), []);
   t.equal((await get('x'))?.metadata.generation, 2, 'without a deletion');

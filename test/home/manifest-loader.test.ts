@@ -66,11 +66,11 @@ void t.test('places are right in JSON, in lists, and through aliases', async (t)
   const { problems } = await load(t, { 'a.json': json, 'b.yaml': alias });
   t.match(problems[0], /^a\.json:5:28: spec\.container/);
   t.match(problems[1], /^b\.yaml:6:17: spec\.container/);
-  t.match(problems[2], /^b\.yaml:6:17: spec\.publicName/);
+  t.match(problems[2], /^b\.yaml:7:15: spec\.publicName/);
 });
 
 void t.test('merge keys and anchors work', async (t) => {
-  const text = `${head.replace('metadata:\n  name: a', 'metadata: { name: a, labels: &l { x: "1" }, annotations: { <<: *l, y: "2" } }')}spec: { container: web, serverRef: { name: s1 } }\n`;
+  const text = `${head.replace('metadata:\n  name: a', 'metadata: { name: a, labels: &l { x: "1" }, annotations: { <<: *l, z: "2" } }')}spec: { container: web, serverRef: { name: s1 } }\n`;
   t.same(await load(t, { 'a.yaml': text }), { names: ['default/a'], problems: [] });
 });
 

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
@@ -51,6 +52,7 @@ export async function startSshPeer(options: SshPeerOptions = {}): Promise<SshPee
   const bin = mkdtempSync(join(tmpdir(), 'ssh-peer-'));
   writeFileSync(join(bin, 'sudo'), sudoScript(options.sudo ?? 'asks for a password'), { mode: 0o755 });
   const sockets = new Set<Socket>();
+  const children = new Set<ChildProcess>();
   let sessions = 0;
   let most = 0;
   let refused = 0;
@@ -67,7 +69,7 @@ export async function startSshPeer(options: SshPeerOptions = {}): Promise<SshPee
       }
       sessions++;
       most = Math.max(most, sessions);
-      runPrograms(accept(), signals, bin, options.shell ?? ['sh', '-c'], () => sessions--);
+      runPrograms(accept(), signals, bin, options.shell ?? ['sh', '-c'], children, () => sessions--);
     });
     connection.on('tcpip', (accept, reject, info) => {
       forward(connect({ host: info.destIP, port: info.destPort, allowHalfOpen: true }), accept, reject);
@@ -95,6 +97,7 @@ export async function startSshPeer(options: SshPeerOptions = {}): Promise<SshPee
     breakConnections,
     async close() {
       breakConnections();
+      for (const { pid } of children) process.kill(-(pid ?? 0), 'SIGKILL');
       await new Promise<void>((resolve) => server.close(() => resolve()));
       rmSync(bin, { recursive: true, force: true });
     },
@@ -168,6 +171,7 @@ function runPrograms(
   signals: Signals,
   bin: string,
   shell: readonly string[],
+  children: Set<ChildProcess>,
   onOver: () => void,
 ): void {
   session.once('close', onOver);
@@ -178,6 +182,8 @@ function runPrograms(
       detached: true,
       env: { ...process.env, PATH: `${bin}${delimiter}${process.env['PATH'] ?? ''}` },
     });
+    children.add(child);
+    child.once('exit', () => children.delete(child));
     signals.set((channel as unknown as { incoming: { id: number } }).incoming.id, (name) => {
       try {
         process.kill(-(child.pid ?? 0), `SIG${name}`);
