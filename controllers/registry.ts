@@ -24,7 +24,7 @@ export function createControllers(inputs: ControllerInputs): {
       transfers.definition,
       serviceController(dependencies),
       platformConfigController(dependencies),
-    ] as unknown as readonly ControllerDefinition[],
+    ] as readonly unknown[] as readonly ControllerDefinition[],
     async close() {
       await transfers.close();
       await Promise.all([dependencies.servers.close(), dependencies.dns.close()]);

@@ -3,6 +3,7 @@ import { captureService } from '../../src/docker/service-capture.ts';
 import type { ServiceCapture, ServiceSelector } from '../../src/docker/service-capture.ts';
 import { GridferryError } from '../../src/errors.ts';
 import type { TransferContext } from './context.ts';
+import { withPresentFiles } from './project-files.ts';
 
 /** How Docker knows what is moved. */
 export function selectorOf(context: Pick<TransferContext, 'transfer' | 'service'>): ServiceSelector {
@@ -21,7 +22,9 @@ export function selectorOf(context: Pick<TransferContext, 'transfer' | 'service'
  * the transfer changes there (running, restart policy) taken from `status.restore`.
  */
 export async function captureSource(engine: Engine, context: TransferContext): Promise<ServiceCapture> {
-  const capture = await captureService(engine, selectorOf(context));
+  const found = await captureService(engine, selectorOf(context));
+  const compose = found.compose && (await withPresentFiles(engine.host, found.compose, context.signal));
+  const capture = compose === undefined ? found : { ...found, compose };
   learnSecrets(capture, context);
   const before = new Map(context.status.restore?.containers.map((container) => [container.id, container]));
   if (before.size === 0) return capture;

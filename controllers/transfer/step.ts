@@ -38,7 +38,7 @@ export interface Step {
   observe?(context: TransferContext): Promise<StepResult | undefined>;
   apply(context: TransferContext): Promise<StepResult>;
   /** Takes back what `apply` did, also when it was only half done. */
-  undo?(context: TransferContext): Promise<StatusChange | void>;
+  undo?(context: TransferContext): Promise<StatusChange | undefined>;
   /** Whether nothing before this step may be undone until this one is: it guards "never two writers". */
   readonly undoFirst?: boolean;
 }

@@ -1,4 +1,6 @@
+import { openWorkbench } from '../../src/volumes/workbench.ts';
 import type { TransferContext } from './context.ts';
+import { marksOf } from './context.ts';
 import { pathOn } from './data-set.ts';
 import type { DataItem } from './data-set.ts';
 
@@ -12,27 +14,65 @@ export function pathItems(items: readonly DataItem[]): readonly DataItem[] {
 /** Makes the folders that the copies need. */
 export async function prepareTargetPaths(context: TransferContext): Promise<void> {
   const items = pathItems(await context.session.data(context));
-  if (items.length === 0) return;
+  if (items.length === 0) return undefined;
   const bench = await context.session.targetBench(context);
   const folders = [...new Set(items.map((item) => bench.pathOf(item.location)))];
   await bench.exec(['mkdir', '-p', '--', ...folders], { signal: context.signal });
 }
 
 /**
- * Empties what the transfer filled. Only paths that preflight found absent or empty are named in the status, so nothing
- * that was there before is touched.
+ * For `status.createdPaths`: what the transfer may empty when it is undone, and, with a slash at the end, the folders
+ * that it makes and removes again.
  */
-export async function emptyCreatedPaths(context: TransferContext): Promise<void> {
+export function createdPathsOf(
+  paths: readonly { readonly name: string; readonly missingFolders: readonly string[] }[],
+): string[] {
+  return [...new Set(paths.flatMap(({ name, missingFolders }) => [name, ...missingFolders.map((path) => `${path}/`)]))];
+}
+
+/**
+ * Empties what the transfer filled, and removes the folders it made. Only paths that preflight found absent or empty are
+ * named in the status, so nothing that was there before is touched; a folder in which somebody put something meanwhile
+ * stays.
+ */
+export async function emptyCreatedPaths(context: TransferContext): Promise<undefined> {
   const created = new Set(context.status.createdPaths);
+  if (created.size === 0) return;
   const items = pathItems(await context.session.data(context)).filter((item) => created.has(item.name));
-  if (items.length === 0) return;
-  const bench = await context.session.targetBench(context);
+  const { host, engine } = await context.session.target(context);
+  const present: DataItem[] = [];
   for (const item of items) {
-    const path = pathOn(bench, item);
-    const argv =
-      item.file === undefined
-        ? ['find', path, '-xdev', '-mindepth', '1', '-delete']
-        : ['rm', '-f', '--', path];
-    await bench.exec(['sh', '-c', '[ -e "$0" ] || exit 0; exec "$@"', path, ...argv], { signal: context.signal });
+    if (item.location.kind !== 'bind') continue;
+    const { exitCode } = await host.exec(['test', '-d', item.location.path], { allowFailure: true, root: host.isRoot });
+    if (exitCode === 0) present.push(item);
   }
+  if (present.length > 0) {
+    // A bench of its own: the other one needs the volumes, and they may never have been made.
+    const bench = await openWorkbench({
+      host,
+      docker: engine.docker,
+      locations: [...new Map(present.map(({ location }) => [JSON.stringify(location), location])).values()],
+      name: `gridferry-undo-${context.transfer.metadata.uid ?? ''}`,
+      labels: marksOf(context.transfer),
+      signal: context.signal,
+    });
+    try {
+      for (const item of present) {
+        const path = pathOn(bench, item);
+        const argv =
+          item.file === undefined
+            ? ['find', path, '-xdev', '-mindepth', '1', '-delete']
+            : ['rm', '-f', '--', path];
+        await bench.exec(['sh', '-c', '[ -e "$0" ] || [ -L "$0" ] || exit 0; exec "$@"', path, ...argv], {
+          signal: context.signal,
+        });
+      }
+    } finally {
+      await bench.close();
+    }
+  }
+  const folders = [...created].filter((path) => path.endsWith('/')).sort((a, b) => b.length - a.length);
+  if (folders.length === 0) return;
+  const script = 'for path; do [ ! -d "$path" ] || rmdir -- "$path" || :; done';
+  await host.exec(['sh', '-c', script, 'sh', ...folders], { root: host.isRoot, signal: context.signal });
 }

@@ -1,11 +1,10 @@
 import type { Transfer, TransferStatus } from '../../src/api/resources.ts';
-import type { Condition } from '../../src/api/meta.ts';
 import type { Clock } from '../../src/runtime/clock.ts';
 import { findCondition, setCondition } from '../../src/runtime/conditions.ts';
 import type { Redactor } from '../../src/security/redact.ts';
 import { timestamp } from '../timestamps.ts';
 import { currentRecord, derivePercent, derivePhase, knownConditions } from './status.ts';
-import type { TransferCondition } from './status.ts';
+import type { SetCondition } from './step.ts';
 
 const LOG_LINES = 100;
 const LINE_LENGTH = 500;
@@ -16,7 +15,7 @@ const LINE_LENGTH = 500;
  */
 export interface Visit {
   readonly status: TransferStatus;
-  condition(type: TransferCondition, value: Condition['status'], reason: string, message: string): void;
+  readonly condition: SetCondition;
   log(line: string): void;
   /** Forgets everything but what is given: for another attempt. */
   restart(kept: Partial<TransferStatus>): void;
@@ -26,7 +25,7 @@ export interface Visit {
 }
 
 export function openVisit(transfer: Readonly<Transfer>, clock: Clock, redactor: Redactor): Visit {
-  const status = structuredClone(transfer.status ?? {}) as TransferStatus;
+  const status = structuredClone<TransferStatus>(transfer.status ?? {});
   const generation = transfer.metadata.generation;
 
   const visit: Visit = {

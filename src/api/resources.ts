@@ -1,6 +1,6 @@
 import type { z } from 'zod';
-import { API_VERSION, GROUP, VERSION } from './meta.ts';
-import type { KubeObject, ResourceType } from './meta.ts';
+import { GROUP, VERSION } from './meta.ts';
+import type { API_VERSION, KubeObject, ResourceType } from './meta.ts';
 import type { managedServerSpec, managedServerStatus } from './schema/managed-server.ts';
 import type { platformConfigSpec, platformConfigStatus } from './schema/platform-config.ts';
 import type { serviceSpec, serviceStatus } from './schema/service.ts';

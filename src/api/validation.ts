@@ -150,7 +150,7 @@ function fieldOf(pointer: string, object: unknown): string {
 }
 
 function show(value: unknown): string {
-  const json = JSON.stringify(value) ?? 'null';
+  const json = value === undefined ? 'null' : JSON.stringify(value);
   return json.length > 80 ? `${json.slice(0, 77)}…` : json;
 }
 

@@ -24,7 +24,7 @@ export function describeObject(
     ...renderPairs([
       ...Object.entries(head).map(([key, value]) => [key, String(value)] as const),
       ['Labels', mapText(metadata.labels)],
-      ['Annotations', mapText(metadata.annotations)],
+      ['Annotations', mapText(withoutBookkeeping(metadata.annotations))],
       ['API Version', object.apiVersion],
       ['Kind', object.kind],
       ['Created', `${metadata.creationTimestamp ?? '<unknown>'} (${ageOf(metadata.creationTimestamp, now)} ago)`],
@@ -99,6 +99,11 @@ export function titleOf(field: string): string {
   if (!/^[a-zA-Z0-9]+$/.test(field)) return field;
   const words = field.replaceAll(/([a-z0-9])([A-Z])/g, '$1 $2').replaceAll(/([A-Z]+)([A-Z][a-z])/g, '$1 $2');
   return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** As kubectl hides its own last-applied-configuration: it is long, and for machines. */
+function withoutBookkeeping(annotations: Readonly<Record<string, string>> = {}): Record<string, string> {
+  return Object.fromEntries(Object.entries(annotations).filter(([key]) => !/\/last-applied-/.test(key)));
 }
 
 function mapText(map: Readonly<Record<string, string>> | undefined): string {

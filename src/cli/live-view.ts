@@ -90,8 +90,9 @@ export function createLiveView({ stream, clock, env = process.env }: LiveViewOpt
       const end = before === undefined || !hasEnded(before) ? endText(transfer, paint) : undefined;
       const several = shown.size > 1 ? `${transfer.metadata.name}  ` : '';
       const lines = [
-        ...(live ? [] : plainLine(transfer, before, key)),
         ...endedSteps(before?.status, transfer.status).map((step) => `  ${several}${stepText(step, paint)}`),
+        // After the steps: the last of them is what ended the phase before.
+        ...(live ? [] : plainLine(transfer, before, key)),
         ...(end === undefined ? [] : [end]),
       ];
       if (lines.length > 0) print(...lines);

@@ -8,5 +8,5 @@ export type DirectoryProblem = Omit<ManifestProblem, 'code'> & { readonly code: 
 export function formatProblemAt(directory: string, problem: DirectoryProblem): string {
   const { file, line, column, severity, message, hint, code } = problem;
   const said = hint === '' ? message : `${message} (${hint})`;
-  return `${join(directory === '' ? '.' : directory, file)}:${line}:${column}: ${severity === 'warning' ? 'warning: ' : ''}${said} [${code}]`;
+  return `${join(directory, file)}:${line}:${column}: ${severity === 'warning' ? 'warning: ' : ''}${said} [${code}]`;
 }

@@ -98,7 +98,7 @@ export async function runDirectory(options: RunDirectoryOptions): Promise<number
     log.info({ host, port }, 'serving /healthz, /readyz and /metrics');
   }
   log.info({ directory, state: stateDirectory, pid: process.pid }, 'running');
-  return await work({ options, home, manager, controllers, sync, log, directory, stateDirectory });
+  return await work({ options, home, manager, controllers, sync, log });
 }
 
 interface Running {
@@ -108,20 +108,9 @@ interface Running {
   readonly controllers: Controllers;
   readonly sync: DirectorySync;
   readonly log: Logger;
-  readonly directory: string;
-  readonly stateDirectory: string;
 }
 
-async function work({
-  options,
-  home,
-  manager,
-  controllers,
-  sync,
-  log,
-  directory,
-  stateDirectory,
-}: Running): Promise<number> {
+async function work({ options, home, manager, controllers, sync, log }: Running): Promise<number> {
   const stopped = new Promise<'stopped'>((done) => {
     if (options.stop.aborted) done('stopped');
     options.stop.addEventListener('abort', () => done('stopped'), { once: true });
@@ -153,7 +142,12 @@ async function work({
     );
   }
   await manager.flushEvents();
-  return printSummary({ verdicts: outcome, problems: sync.problems(), directory, stateDirectory });
+  return printSummary({
+    verdicts: outcome,
+    problems: sync.problems(),
+    directory: options.directory,
+    stateDirectory: options.stateDirectory,
+  });
 }
 
 function checkDirectory(path: string, what: string): void {

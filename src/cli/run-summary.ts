@@ -1,4 +1,3 @@
-import { relative } from 'node:path';
 import { keyOf, keyString } from '../api/meta.ts';
 import type { ManifestProblem } from '../home/manifest-problem.ts';
 import { ExitCode } from './cli-error.ts';
@@ -9,6 +8,7 @@ import { printable } from './table.ts';
 export interface Summary {
   readonly verdicts: readonly ObjectVerdict[];
   readonly problems: readonly ManifestProblem[];
+  /** Both as the user named them. */
   readonly directory: string;
   readonly stateDirectory: string;
 }
@@ -39,8 +39,7 @@ export function printSummary(summary: Summary, { print, note }: SummaryOutput = 
     const scope = namespace === 'default' ? '' : ` -n ${namespace}`;
     note(`  more: gridferry describe ${type.singular} ${name}${scope} --state ${stateDirectory}`);
   }
-  const base = relative(process.cwd(), directory);
-  for (const problem of problems) note(formatProblemAt(base, problem));
+  for (const problem of problems) note(formatProblemAt(directory, problem));
   if (problems.some(({ severity }) => severity === 'error')) return ExitCode.usage;
   return bad.length > 0 ? ExitCode.failed : ExitCode.ok;
 }

@@ -1,6 +1,6 @@
 import type Docker from 'dockerode';
 import type { Readable } from 'node:stream';
-import { GridferryError } from '../errors.ts';
+import { GridferryError, messageOf } from '../errors.ts';
 import type { Host } from '../ssh/host.ts';
 import { modemOf } from './dial.ts';
 import type { DialOptions } from './dial.ts';
@@ -66,7 +66,8 @@ function dial<T>(target: ApiTarget, call: ApiCall, isStream: boolean): Promise<T
     }
     modemOf(target.docker).dial(options, (error, data) => {
       if (error === null) resolve(data as T);
-      else reject(error as Error);
+      // The caller's own reason for an abort may be anything.
+      else reject(error instanceof Error ? error : new Error(messageOf(error)));
     });
   });
 }

@@ -1,9 +1,10 @@
 import { dockerCall } from './api.ts';
-import { compact } from './compact.ts';
+import { compact, without } from './compact.ts';
 import type { RawContainer, RawEndpoint, RestartPolicy } from './container-types.ts';
 import type { Engine } from './engine.ts';
 import { atLeast } from './engine.ts';
 import type { EngineFacts } from './engine-facts.ts';
+import { orUndefined } from './engine-error.ts';
 import { captureMounts } from './mounts.ts';
 import type { MountCapture } from './mounts.ts';
 
@@ -70,8 +71,9 @@ export async function captureContainer(
   const raw = await inspectContainer(engine, idOrName, signal);
   const names = new Map<string, string>();
   for (const id of referencedIds(raw)) {
-    const other = await inspectContainer(engine, id, signal);
-    names.set(id, containerName(other));
+    // It may be gone for good; then the id stays, and whoever needs the container sees that it is missing.
+    const other = await orUndefined(inspectContainer(engine, id, signal));
+    if (other !== undefined) names.set(id, containerName(other));
   }
   return toCapture(raw, engine.info, (id) => names.get(id) ?? id);
 }
@@ -132,8 +134,8 @@ export function restartPolicyOf(raw: RestartPolicy | undefined): RestartPolicyCa
 }
 
 function captureConfig(raw: RawContainer, facts: EngineFacts, networkMode: string): Record<string, unknown> {
-  const { Image: _image, MacAddress: _mac, Env: _env, Hostname: hostname, ...rest } = raw.Config;
-  const config = compact(rest);
+  const { Hostname: hostname, ...rest } = raw.Config;
+  const config = compact(without(rest, ['Image', 'MacAddress', 'Env']));
   if (hostname !== undefined && isChosenHostname(raw, hostname, facts, networkMode)) config['Hostname'] = hostname;
   return config;
 }
@@ -146,7 +148,7 @@ function isChosenHostname(raw: RawContainer, hostname: string, facts: EngineFact
 }
 
 /** Held elsewhere in the capture, or meaningful only to the client that created the container. */
-const DROPPED = [
+const DROPPED: readonly string[] = [
   'Binds',
   'Mounts',
   'Tmpfs',
@@ -157,7 +159,7 @@ const DROPPED = [
   'ContainerIDFile',
   'ConsoleSize',
   'Isolation',
-] as const;
+];
 
 function captureHostConfig(
   raw: RawContainer,
@@ -165,16 +167,14 @@ function captureHostConfig(
   named: (mode: string | undefined) => string,
   networkMode: string,
 ): Record<string, unknown> {
-  const fields: Record<string, unknown> = { ...raw.HostConfig };
-  for (const key of DROPPED) delete fields[key];
+  const fields = without(raw.HostConfig, DROPPED);
   const result = compact({ ...fields, PidMode: named(raw.HostConfig.PidMode), IpcMode: named(raw.HostConfig.IpcMode) });
 
   // The daemon writes its own defaults into the container; carried as choices they would pin the target to the source's.
   if (result['Runtime'] === facts.defaultRuntime) delete result['Runtime'];
   if (result['CgroupnsMode'] === (facts.cgroupVersion === 2 ? 'private' : 'host')) delete result['CgroupnsMode'];
-  for (const key of ['MaskedPaths', 'ReadonlyPaths'] as const) {
-    if (isDefaultPaths(key, result[key])) delete result[key];
-  }
+  if (isDefaultPaths('MaskedPaths', result['MaskedPaths'])) delete result['MaskedPaths'];
+  if (isDefaultPaths('ReadonlyPaths', result['ReadonlyPaths'])) delete result['ReadonlyPaths'];
   // -1 is "the default" for both, as 0 is for the number of processes.
   if (result['MemorySwappiness'] === -1) delete result['MemorySwappiness'];
   if (result['PidsLimit'] === -1) delete result['PidsLimit'];

@@ -1,4 +1,4 @@
-import { canonical } from './compact.ts';
+import { canonical, without } from './compact.ts';
 import type { ContainerCapture, NetworkAttachment } from './container-capture.ts';
 
 export interface DiffOptions {
@@ -42,14 +42,11 @@ function diffFields(
 }
 
 function configOf(capture: ContainerCapture, options: DiffOptions): Record<string, unknown> {
-  const config: Record<string, unknown> = { ...capture.config };
-  const labels = Object.entries((config['Labels'] ?? {}) as Record<string, string>);
-  const kept = labels.filter(([key]) => options.ignoreLabels?.includes(key) !== true);
-  if (kept.length === 0) delete config['Labels'];
-  else config['Labels'] = Object.fromEntries(kept);
   // Whether a client attached is no property of the container that anybody can observe once it is detached.
-  for (const key of ['AttachStdin', 'AttachStdout', 'AttachStderr']) delete config[key];
-  return config;
+  const config = without(capture.config, ['AttachStdin', 'AttachStdout', 'AttachStderr', 'Labels']);
+  const labels = Object.entries((capture.config['Labels'] ?? {}) as Record<string, string>);
+  const kept = labels.filter(([key]) => options.ignoreLabels?.includes(key) !== true);
+  return kept.length === 0 ? config : { ...config, Labels: Object.fromEntries(kept) };
 }
 
 /** Lists that Docker reads as sets. */
@@ -82,9 +79,8 @@ function diffMounts(a: ContainerCapture, b: ContainerCapture): string[] {
 /** The form a mount was written in is not what it does. */
 function effect(mount: ContainerCapture['mounts'][number] | undefined): unknown {
   if (mount === undefined) return null;
-  const { form: _form, ...rest } = mount;
-  if (rest.kind === 'volume' || rest.kind === 'bind') return { ...rest, options: [...rest.options].sort() };
-  return rest;
+  const rest = without({ ...mount }, ['form']);
+  return mount.kind === 'volume' || mount.kind === 'bind' ? { ...rest, options: [...mount.options].sort() } : rest;
 }
 
 function diffNetworks(a: readonly NetworkAttachment[], b: readonly NetworkAttachment[]): string[] {

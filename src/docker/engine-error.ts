@@ -43,7 +43,10 @@ const SUBNET_TAKEN: Rule = {
 const BY_TEXT: readonly (readonly [RegExp, Rule])[] = [
   [/no space left on device|disk quota exceeded|not enough space/i, NO_SPACE],
   // Before the ports: a gateway that is in use is "address already in use" as well.
-  [/pool overlaps with other one|overlaps with (?:an )?existing|conflicts with network|failed to allocate gateway/i, SUBNET_TAKEN],
+  [
+    /pool overlaps with other one|overlaps with (?:an )?existing|conflicts with network|failed to allocate gateway/i,
+    SUBNET_TAKEN,
+  ],
   [/port is already allocated|address already in use|failed to bind (?:host )?port/i, PORT_TAKEN],
 ];
 

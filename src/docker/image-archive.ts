@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { without } from './compact.ts';
 import type { TarEntry, TarFilter } from './tar-filter.ts';
 
 /** Which layers of an image need not be sent, and what was found of them in the archive. */
@@ -91,7 +92,8 @@ function legacyLayer(json: string, chains: readonly string[]): { id: string; ind
     // Not what this layout has there: then nothing is known about the layer, and it is sent.
     return undefined;
   }
-  const { id, os: _os, parent, ...rest } = parsed as { id?: string; os?: string; parent?: string };
+  const { id, parent, ...more } = parsed as { id?: string; parent?: string };
+  const rest = without(more, ['os']);
   if (typeof id !== 'string') return undefined;
   for (const [index, chain] of chains.entries()) {
     const fields: Record<string, unknown> = { ...rest, layer_id: chain };

@@ -1,5 +1,5 @@
 import { dockerCall } from './api.ts';
-import { canonical, compact } from './compact.ts';
+import { canonical, compact, without } from './compact.ts';
 import type { Engine } from './engine.ts';
 
 /** An image, as far as it has to be found or rebuilt elsewhere. */
@@ -69,6 +69,5 @@ export function toImageCapture(raw: RawImage): ImageCapture {
 
 /** What a container gets from the image; the builder's leftovers (its own hostname, its parent) are not of the image. */
 function runConfig(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const { Image: _parent, Hostname: _hostname, Domainname: _domainname, ...rest } = config;
-  return compact(rest);
+  return compact(without(config, ['Image', 'Hostname', 'Domainname']));
 }

@@ -1,5 +1,5 @@
 import { dockerCall } from './api.ts';
-import { canonical } from './compact.ts';
+import { canonical, without } from './compact.ts';
 import { BUILTIN_NETWORKS } from './container-capture.ts';
 import type { Engine } from './engine.ts';
 import type { EngineFacts } from './engine-facts.ts';
@@ -118,10 +118,10 @@ export function diffNetworkCaptures(
   b: NetworkCapture,
   ignoreLabels: readonly string[] = [],
 ): string[] {
-  const fields = (capture: NetworkCapture): Record<string, unknown> => {
-    const { id: _id, ...rest } = capture;
-    return { ...rest, labels: withoutLabels(rest.labels, ignoreLabels) };
-  };
+  const fields = (capture: NetworkCapture): Record<string, unknown> => ({
+    ...without({ ...capture }, ['id']),
+    labels: withoutLabels(capture.labels, ignoreLabels),
+  });
   const [left, right] = [fields(a), fields(b)];
   return Object.keys(left).filter((key) => canonical(left[key]) !== canonical(right[key]));
 }

@@ -211,7 +211,10 @@ export async function removeMarked(
   engine: Engine,
   marks: Marks,
   kinds: readonly MarkedKind[],
-  options: Pick<EnsureOptions, 'signal'> = {},
+  options: Pick<EnsureOptions, 'signal'> & {
+    /** Containers with this label stay. */
+    readonly exceptLabel?: string;
+  } = {},
 ): Promise<Record<MarkedKind, string[]>> {
   requireMarks(marks);
   const removed: Record<MarkedKind, string[]> = { containers: [], networks: [], volumes: [] };
@@ -223,6 +226,7 @@ export async function removeMarked(
       options,
     )) {
       if (!carries(Labels, marks)) continue;
+      if (options.exceptLabel !== undefined && Labels?.[options.exceptLabel] !== undefined) continue;
       await gracefully(engine, Id, options.signal);
       await removeContainer(engine, Id, options.signal);
       removed.containers.push((Names?.[0] ?? Id).replace(/^\//, ''));

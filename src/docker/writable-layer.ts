@@ -1,4 +1,5 @@
 import { posix } from 'node:path';
+import { finished } from 'node:stream/promises';
 import { GridferryError } from '../errors.ts';
 import { dockerCall, dockerStream } from './api.ts';
 import { inspectContainer } from './container-capture.ts';
@@ -158,11 +159,8 @@ export async function copyWritableLayer(
           doing: `write ${root.path} into the container`,
         },
         filterTar(archive as AsyncIterable<Buffer>, filter),
-        async (answer) => {
-          for await (const _ of answer) {
-            // The answer is empty; it has to be read to its end for the connection to be used again.
-          }
-        },
+        // It is empty, and read to its end all the same, so that the connection can be used again.
+        (answer) => finished(answer.resume()),
         { ...signal, onBytes },
       );
       paths += 1;

@@ -56,7 +56,7 @@ export function checkKind(type: ResourceType, object: KubeObject): void {
   const wanted = apiVersionOf(type);
   if (object.apiVersion === wanted && object.kind === type.kind) return;
   throw badRequest(
-    `the object is of kind ${String(object.kind)} (${String(object.apiVersion)}), but ${type.kind} (${wanted}) is expected here`,
+    `the object is of kind ${object.kind} (${object.apiVersion}), but ${type.kind} (${wanted}) is expected here`,
   );
 }
 
@@ -64,7 +64,7 @@ export function invalidValue(field: string, value: unknown, problem: string): St
   return {
     reason: 'FieldValueInvalid',
     field,
-    message: `Invalid value: ${JSON.stringify(value) ?? 'null'}: ${problem}`,
+    message: `Invalid value: ${JSON.stringify(value ?? null)}: ${problem}`,
   };
 }
 

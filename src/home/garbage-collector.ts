@@ -129,7 +129,7 @@ export class GarbageCollector {
     if (type === undefined || (type.namespaced && namespace === '')) return 'unknown';
     const key: ObjectKey = { namespace: type.namespaced ? namespace : '', name: owner.name };
     const object = this.#store.get(type, key);
-    return object?.metadata.uid === owner.uid && object !== undefined ? { ref: { type, key }, object } : undefined;
+    return object?.metadata.uid === owner.uid ? { ref: { type, key }, object } : undefined;
   }
 }
 

@@ -16,7 +16,7 @@ export function applyJsonPatch(document: unknown, operations: readonly JsonPatch
     throw new JsonPatchError(`a JSON patch may have at most ${String(MAX_OPERATIONS)} operations`);
   }
   const root = { value: jsonCopy(document) };
-  for (const operation of operations) applyOperation(root, operation);
+  for (const operation of operations as readonly JsonPatchOperation[]) applyOperation(root, operation);
   return root.value;
 }
 
@@ -27,21 +27,29 @@ interface Root {
 function applyOperation(root: Root, operation: JsonPatchOperation): void {
   const { op, path } = operation;
   switch (op) {
-    case 'add':
-      return add(root, path, valueOf(operation));
+    case 'add': {
+      add(root, path, valueOf(operation));
+      return;
+    }
     case 'remove':
       remove(root, path);
       return;
     case 'replace':
       read(root, path);
-      return replace(root, path, valueOf(operation));
+      {
+        replace(root, path, valueOf(operation));
+        return;
+      }
     case 'move': {
       const from = fromOf(operation);
       if (path.startsWith(`${from}/`)) throw new JsonPatchError(`cannot move ${from} into itself (${path})`);
-      return add(root, path, remove(root, from));
+      add(root, path, remove(root, from));
+      return;
     }
-    case 'copy':
-      return add(root, path, jsonCopy(read(root, fromOf(operation))));
+    case 'copy': {
+      add(root, path, jsonCopy(read(root, fromOf(operation))));
+      return;
+    }
     case 'test':
       if (!jsonEqual(read(root, path), operation.value ?? null))
         throw new JsonPatchError(`testing path ${path} failed`);
@@ -117,6 +125,6 @@ function remove(root: Root, pointer: string): unknown {
   const place = parentOf(root, pointer);
   if (place === undefined) root.value = null;
   else if (Array.isArray(place.parent)) place.parent.splice(Number(place.last), 1);
-  else delete (place.parent as Record<string, unknown>)[place.last];
+  else Reflect.deleteProperty(place.parent as object, place.last);
   return removed;
 }

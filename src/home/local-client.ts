@@ -164,6 +164,8 @@ export function openLocalHome(options: LocalHomeOptions): LocalHome {
     const { signal } = options;
     const matches = matcherOf(type, options);
     const namespace = namespaceOf(type, options);
+    // Both may change during every `yield` and `await`.
+    const ended = (): boolean => signal.aborted || feed.closed;
     let position: number;
     if (options.resourceVersion === undefined || options.resourceVersion === '' || options.resourceVersion === '0') {
       position = store.head();
@@ -182,7 +184,7 @@ export function openLocalHome(options: LocalHomeOptions): LocalHome {
     }
     let marked = position;
     let markedAt = clock.monotonic();
-    while (!signal.aborted && !feed.closed) {
+    while (!ended()) {
       const { changes, upTo } = read(() => changesAfter(type, position, namespace));
       for (const change of changes) {
         const event = eventOf(type, change, matches);
@@ -190,7 +192,7 @@ export function openLocalHome(options: LocalHomeOptions): LocalHome {
           yield event as WatchEvent<T>;
           marked = change.version;
           markedAt = clock.monotonic();
-          if (signal.aborted) return;
+          if (ended()) return;
         }
       }
       const idle = upTo === position;
@@ -242,7 +244,7 @@ export function openLocalHome(options: LocalHomeOptions): LocalHome {
     const was = event !== 'ADDED' && previous !== undefined && matches(previous);
     const is = event !== 'DELETED' && matches(object);
     if (is) return { type: was ? 'MODIFIED' : 'ADDED', object };
-    if (!was || previous === undefined) return undefined;
+    if (!was) return undefined;
     // As the API server does: the last state that was selected, at the version at which it left.
     return {
       type: 'DELETED',

@@ -95,7 +95,7 @@ interface Reader {
 
 function documentsOf(text: string, lines: LineCounter): Document[] {
   const options = { version: '1.2', merge: true, lineCounter: lines, prettyErrors: false } as const;
-  return parseAllDocuments(text, options) as Document[];
+  return parseAllDocuments(text, options);
 }
 
 function readDocuments(reader: Reader): void {
@@ -173,20 +173,29 @@ function readValue(reader: Reader, document: Document, index: number, path: (str
   const missing = (field: string, message: string, hint: string): void => {
     problems.push(problem('GF_MANIFEST_INCOMPLETE', file, locate(field), message, hint, { field }));
   };
-  if (typeof apiVersion !== 'string' || apiVersion === '')
-    return missing('apiVersion', 'apiVersion is missing', 'such as gridferry.io/v1alpha1');
-  if (typeof kind !== 'string' || kind === '') return missing('kind', 'kind is missing', 'such as Transfer');
+  if (typeof apiVersion !== 'string' || apiVersion === '') {
+    missing('apiVersion', 'apiVersion is missing', 'such as gridferry.io/v1alpha1');
+    return;
+  }
+  if (typeof kind !== 'string' || kind === '') {
+    missing('kind', 'kind is missing', 'such as Transfer');
+    return;
+  }
   const type = typeOf(context.types, apiVersion, kind);
   if ('code' in type) {
     problems.push(problem(type.code, file, locate(type.field), type.message, type.hint, { field: type.field }));
     return;
   }
   const { metadata } = value;
-  if (!isJsonObject(metadata)) return missing('metadata', 'metadata is missing', 'it needs at least a name');
+  if (!isJsonObject(metadata)) {
+    missing('metadata', 'metadata is missing', 'it needs at least a name');
+    return;
+  }
   if (typeof metadata['name'] !== 'string' || metadata['name'] === '') {
     const hint =
       metadata['generateName'] === undefined ? '' : 'generateName cannot be used in a file, as it names no object';
-    return missing('metadata.name', 'metadata.name is missing', hint);
+    missing('metadata.name', 'metadata.name is missing', hint);
+    return;
   }
   warnOfServerFields(reader, value, metadata, locate);
   if (!type.namespaced) delete metadata['namespace'];
@@ -195,7 +204,10 @@ function readValue(reader: Reader, document: Document, index: number, path: (str
   const causes = violations(context.admission, type, object);
   if (causes !== undefined) problems.push(...refusalProblems(file, type, causes, locate));
   mergeStringData(object);
-  const key = { namespace: String(metadata['namespace'] ?? ''), name: metadata['name'] };
+  const key = {
+    namespace: typeof metadata['namespace'] === 'string' ? metadata['namespace'] : '',
+    name: metadata['name'],
+  };
   reader.objects.push({ type, key, object, file, ...locate(''), document: index, path });
 }
 

@@ -1,4 +1,4 @@
-import type { KubeObject, OwnerReference, ResourceType } from '../api/meta.ts';
+import type { KubeObject, ResourceType } from '../api/meta.ts';
 import { invalidValue, required } from './api-messages.ts';
 import type { StatusCause } from './api-error.ts';
 import { isJsonObject } from './json.ts';
@@ -31,15 +31,15 @@ export function metadataViolations(type: ResourceType, object: KubeObject): Stat
     const message = `Too long: may not be more than ${String(MAX_ANNOTATION_BYTES)} bytes`;
     causes.push({ reason: 'FieldValueTooLong', field: 'metadata.annotations', message });
   }
-  list<string>(metadata.finalizers, 'metadata.finalizers', causes).forEach((finalizer, index) => {
+  list(metadata.finalizers, 'metadata.finalizers', causes).forEach((finalizer, index) => {
     const field = `metadata.finalizers[${String(index)}]`;
     add(field, finalizer, typeof finalizer === 'string' ? qualifiedNameProblem(finalizer) : 'must be a string');
   });
-  causes.push(...ownerViolations(list<OwnerReference>(metadata.ownerReferences, 'metadata.ownerReferences', causes)));
+  causes.push(...ownerViolations(list(metadata.ownerReferences, 'metadata.ownerReferences', causes)));
   return causes;
 }
 
-function ownerViolations(owners: readonly OwnerReference[]): StatusCause[] {
+function ownerViolations(owners: readonly unknown[]): StatusCause[] {
   const causes: StatusCause[] = [];
   let controllers = 0;
   owners.forEach((owner, index) => {
@@ -68,9 +68,9 @@ function entries(value: unknown, field: string, causes: StatusCause[]): [string,
   return [];
 }
 
-function list<T>(value: unknown, field: string, causes: StatusCause[]): readonly T[] {
+function list(value: unknown, field: string, causes: StatusCause[]): readonly unknown[] {
   if (value === undefined || value === null) return [];
-  if (Array.isArray(value)) return value as T[];
+  if (Array.isArray(value)) return value as unknown[];
   causes.push(invalidValue(field, value, 'must be a list'));
   return [];
 }

@@ -72,7 +72,7 @@ function keepServerMetadata(object: KubeObject, old: KubeObject): KubeObject['me
     'deletionTimestamp',
     'deletionGracePeriodSeconds',
   ] as const) {
-    if (old.metadata[key] === undefined) delete metadata[key];
+    if (old.metadata[key] === undefined) Reflect.deleteProperty(metadata, key);
     else metadata[key] = old.metadata[key];
   }
   return metadata as unknown as KubeObject['metadata'];

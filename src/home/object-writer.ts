@@ -123,7 +123,7 @@ export class ObjectWriter {
     checkKind(type, object);
     if (object.metadata.name !== key.name) {
       throw badRequest(
-        `the name of the object (${String(object.metadata.name)}) does not match the name on the URL (${key.name})`,
+        `the name of the object (${object.metadata.name}) does not match the name on the URL (${key.name})`,
       );
     }
     if ((object.metadata.namespace ?? '') !== key.namespace) {

@@ -1,6 +1,7 @@
+import type * as Sqlite from 'node:sqlite';
 import type { DatabaseSync } from 'node:sqlite';
 
-type SqliteModule = typeof import('node:sqlite');
+type SqliteModule = typeof Sqlite;
 
 let loaded: SqliteModule | undefined;
 
@@ -10,12 +11,12 @@ let loaded: SqliteModule | undefined;
  */
 export function sqlite(): SqliteModule {
   if (loaded === undefined) {
-    const emitWarning = process.emitWarning;
+    const emitWarning: unknown = Reflect.get(process, 'emitWarning');
     process.emitWarning = () => undefined;
     try {
       loaded = process.getBuiltinModule('node:sqlite');
     } finally {
-      process.emitWarning = emitWarning;
+      Reflect.set(process, 'emitWarning', emitWarning);
     }
   }
   return loaded;

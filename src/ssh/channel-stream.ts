@@ -27,7 +27,8 @@ export class ChannelStream extends Duplex {
   #idle: { readonly ms: number; timer: NodeJS.Timeout } | undefined;
 
   constructor(open: () => Promise<Channel>, lost: Lost) {
-    super({ readableHighWaterMark: BUFFER_BYTES, writableHighWaterMark: BUFFER_BYTES });
+    // As `net.connect` has it: the peer's end is answered by ours, so that nobody has to remember to.
+    super({ allowHalfOpen: false, readableHighWaterMark: BUFFER_BYTES, writableHighWaterMark: BUFFER_BYTES });
     this.#open = open;
     this.#lost = lost;
   }
@@ -71,9 +72,10 @@ export class ChannelStream extends Duplex {
   #onClose(): void {
     this.#closed = true;
     const reason = this.#lost();
-    if (reason !== undefined) this.destroy(reason);
+    const isDone = this.readableEnded && this.writableLength === 0;
+    if (isDone) this.destroy();
+    else if (reason !== undefined) this.destroy(reason);
     else if (this.#writing !== undefined) this.destroy(peerClosed());
-    else if (this.readableEnded) this.destroy();
     else this.once('end', () => this.destroy());
   }
 

@@ -51,9 +51,9 @@ export function openLocalHost({ name }: { readonly name: string }): Host {
     closed,
     exec: (argv, options) => runToEnd(name, spawn, argv, options),
     spawn,
-    openSocket: (path) => translateErrors(connect({ path, allowHalfOpen: true }), name, `the socket ${path}`),
+    openSocket: (path) => translateErrors(connect({ path }), name, `the socket ${path}`),
     openTcp: (host, port) =>
-      translateErrors(connect({ host, port, noDelay: true, allowHalfOpen: true }), name, `${host}:${port}`),
+      translateErrors(connect({ host, port, noDelay: true }), name, `${host}:${port}`),
     close() {
       isClosed = true;
       for (const program of running) program.terminate();

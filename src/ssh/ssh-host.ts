@@ -72,6 +72,8 @@ function createSshHost(
 ): SshHost & { checkSudo(signal?: AbortSignal): Promise<void> } {
   const { name, user } = options;
   const running = new Set<RemoteProcess>();
+  /** Requests that the server has not answered yet. */
+  const unanswered = new Set<(reason: GridferryError) => void>();
   const slots = createSessionSlots(MAX_SESSIONS, isRefusal);
   /** `undefined`: not needed or not tried. */
   let sudoRefusal: string | undefined;
@@ -84,7 +86,8 @@ function createSshHost(
   );
   const closed = new Promise<Error | undefined>((resolve) => {
     client.once('close', () => {
-      lose('it was closed by the server');
+      const reason = lose('it was closed by the server');
+      for (const reject of unanswered) reject(reason);
       resolve(closing ? undefined : lostBecause);
     });
   });
@@ -92,10 +95,11 @@ function createSshHost(
   client.on('end', () => lose('it was closed by the server'));
 
   /** The first reason stays; from here on nothing that ends has ended well. */
-  function lose(reason: string, cause?: unknown): void {
+  function lose(reason: string, cause?: unknown): GridferryError {
     stopWatching();
     lostBecause ??= connectionLost(options, closing ? 'it was closed here' : reason, cause);
     socket.destroy();
+    return lostBecause;
   }
   const lost = (): GridferryError | undefined => lostBecause;
 
@@ -113,16 +117,15 @@ function createSshHost(
         reject(lostBecause);
         return;
       }
-      const onClose = (): void => reject(lostBecause ?? connectionLost(options, 'it was closed'));
-      client.once('close', onClose);
+      unanswered.add(reject);
       try {
         start((error, channel) => {
-          client.off('close', onClose);
+          unanswered.delete(reject);
           if (error === undefined || error === null) resolve(use(channel));
           else reject(lostBecause ?? translate(error));
         });
       } catch (error) {
-        client.off('close', onClose);
+        unanswered.delete(reject);
         reject(lostBecause ?? connectionLost(options, messageOf(error), error));
       }
     });

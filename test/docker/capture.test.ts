@@ -3,6 +3,7 @@ import { createRequest, hazardsOf, unsupportedBy } from '../../src/docker/contai
 import { toCapture } from '../../src/docker/container-capture.ts';
 import type { ContainerCapture } from '../../src/docker/container-capture.ts';
 import { diffCaptures } from '../../src/docker/container-diff.ts';
+import { without } from '../../src/docker/compact.ts';
 import type { RawContainer } from '../../src/docker/container-types.ts';
 import { atLeast } from '../../src/docker/engine.ts';
 import {
@@ -155,7 +156,7 @@ void t.test('the create request', (t) => {
   });
 
   void t.test('says "no entrypoint" aloud, lest the image’s comes back', async (t) => {
-    const { Entrypoint: _, ...config } = full.config;
+    const config = without(full.config, ['Entrypoint']);
     t.same(createRequest({ ...full, config }, '1.41').body['Entrypoint'], ['']);
     t.same(createRequest(full, '1.41').body['Entrypoint'], ['/bin/sh']);
   });

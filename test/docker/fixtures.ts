@@ -9,18 +9,18 @@ import type { RawNetwork } from '../../src/docker/network-capture.ts';
 import type { RawVolume } from '../../src/docker/volume-capture.ts';
 
 /** Answers of a Docker 20.10.24, as they came. */
-function recorded<T>(name: string): T {
-  return JSON.parse(readFileSync(new URL(`fixtures/${name}-20.10.json`, import.meta.url), 'utf8')) as T;
+function recorded(name: string): unknown {
+  return JSON.parse(readFileSync(new URL(`fixtures/${name}-20.10.json`, import.meta.url), 'utf8'));
 }
 
-export const containers = recorded<Record<'full' | 'dep' | 'plain', RawContainer>>('containers');
-export const networks = recorded<Record<'netone' | 'nettwo' | 'bridge', RawNetwork>>('networks');
-export const volumes = recorded<Record<'named' | 'tmpvol' | 'drv', RawVolume>>('volumes');
-export const image = recorded<{
+export const containers = recorded('containers') as Record<'full' | 'dep' | 'plain', RawContainer>;
+export const networks = recorded('networks') as Record<'netone' | 'nettwo' | 'bridge', RawNetwork>;
+export const volumes = recorded('volumes') as Record<'named' | 'tmpvol' | 'drv', RawVolume>;
+export const image = recorded('image') as {
   inspect: RawImage;
   save: { name: string; type: string; size: number; content?: string }[];
-}>('image');
-export const engine = recorded<{ version: RawVersion; info: RawInfo }>('engine');
+};
+export const engine = recorded('engine') as { version: RawVersion; info: RawInfo };
 
 export function facts(changes: Partial<EngineFacts> = {}): EngineFacts {
   return { ...engineFacts(engine.version, engine.info, '1.41'), ...changes };

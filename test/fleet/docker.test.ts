@@ -270,8 +270,16 @@ void t.test('a container with everything configured', async (t) => {
   });
 
   await t.test('is made again when it was left half done', async (t) => {
+    const [dep, full] = service.containers;
     await docker('beta', 'network', 'disconnect', '-f', 'nettwo', 'full');
-    t.equal((await ensureContainer(beta, service.containers[1]!, marks)).how, 'Recreated');
+    t.equal((await ensureContainer(beta, full!, marks)).how, 'Recreated');
+    await docker('beta', 'rm', '-f', 'dep');
+    t.equal((await ensureContainer(beta, dep!, marks)).how, 'Created');
+    t.equal(
+      (await ensureContainer(beta, full!, marks)).how,
+      'Recreated',
+      'it shared the process ids of one that is gone',
+    );
   });
 
   await t.test('goes away with its marks, and nothing else does', async (t) => {

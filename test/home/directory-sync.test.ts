@@ -22,10 +22,10 @@ interface Scene {
   readonly home: LocalHome;
   readonly sync: DirectorySync;
   readonly logged: string[];
-  write(file: string, text: string): void;
-  names(): Promise<string[]>;
-  get(name: string): Promise<Service | undefined>;
-  problems(): string[];
+  readonly write: (file: string, text: string) => void;
+  readonly names: () => Promise<string[]>;
+  readonly get: (name: string) => Promise<Service | undefined>;
+  readonly problems: () => string[];
 }
 
 async function scene(
@@ -292,7 +292,7 @@ void t.test('the same object in two files is reported at both places, and neithe
   t.match(problems()[0], /^a\.yaml:1:1: Service default\/x is also defined in b\.yaml:2; neither is applied/);
   t.match(problems()[1], /^b\.yaml:2:1: Service default\/x is also defined in a\.yaml:1/);
   t.equal((await get('x'))?.spec.container, 'first');
-  write('a.yaml', service('y'));
+  write('a.yaml', service('z'));
   await eventually(t, 'the other one wins', async () => (await get('x'))?.spec.container === 'second');
   t.same(problems(), []);
   t.equal((await get('x'))?.metadata.generation, 2, 'without a deletion');
@@ -384,7 +384,7 @@ void t.test(
   async (t) => {
     const admission: Admission = {
       admit(type, object, old, operation) {
-        const { container } = (object as unknown as Service).spec ?? {};
+        const { container } = (object as unknown as Partial<Service>).spec ?? {};
         if (operation !== 'update' || old === undefined || container !== 'forbidden') return object;
         throw invalid(type, object.metadata.name, [
           { reason: 'FieldValueInvalid', field: 'spec.container', message: 'Invalid value: field is immutable' },

@@ -281,7 +281,8 @@ void t.test('closing finishes queued writes and ends watches', async (t) => {
   const stateDir = temporaryDirectory(t);
   const home = temporaryHome(t, { stateDir });
   const watching = (async () => {
-    for await (const _ of home.watch(Services, { signal: new AbortController().signal }));
+    const iterator = home.watch(Services, { signal: new AbortController().signal })[Symbol.asyncIterator]();
+    while ((await iterator.next()).done !== true);
   })();
   const created = home.create(Services, serviceNamed('a'));
   await delay(1);

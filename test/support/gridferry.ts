@@ -29,6 +29,8 @@ export interface TestGridferry {
   addServers(fleet: Fleet, change?: (server: ManagedServer) => void): Promise<void>;
   addSecret(name: string, data: Readonly<Record<string, string>>): Promise<void>;
   transfer(name: string, spec: Partial<TransferSpec>): Promise<Transfer>;
+  /** Changes the spec of a transfer, as its user does. */
+  change(name: string, spec: Partial<TransferSpec>): Promise<void>;
   /** Waits until the transfer satisfies the condition; fails with its status otherwise. */
   until(name: string, condition: (transfer: Transfer) => boolean, timeoutMs?: number): Promise<Transfer>;
   /** Waits until the transfer is over. */
@@ -98,6 +100,9 @@ export async function startGridferry(): Promise<TestGridferry> {
         spec: { sourceServerRef: { name: 'alpha' }, targetServerRef: { name: 'beta' }, soak: '1s', ...spec },
       } as unknown as Transfer;
       return client.create(Transfers, transfer);
+    },
+    async change(name, spec) {
+      await client.patch(Transfers, { namespace, name }, { type: 'merge', body: { spec } });
     },
     until: (name, condition, timeoutMs = 120_000) =>
       poll(() => client.get(Transfers, { namespace, name }), condition, timeoutMs),

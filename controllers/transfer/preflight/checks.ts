@@ -191,8 +191,8 @@ function overlap(a: string, b: string): boolean {
     if (left[0].kind() !== right[0].kind()) return false;
     const bits = Math.min(left[1], right[1]);
     return left[0].kind() === 'ipv4'
-      ? (left[0] as ipaddr.IPv4).match(right[0] as ipaddr.IPv4, bits)
-      : (left[0] as ipaddr.IPv6).match(right[0] as ipaddr.IPv6, bits);
+      ? (left[0] as ipaddr.IPv4).match(right[0], bits)
+      : (left[0] as ipaddr.IPv6).match(right[0], bits);
   } catch {
     // A driver may write something else than a subnet there; the engine has the last word then.
     return false;

@@ -1,3 +1,4 @@
+import { posix } from 'node:path';
 import { dockerCall, filters } from '../../../src/docker/api.ts';
 import { carries } from '../../../src/docker/marks.ts';
 import type { Marks } from '../../../src/docker/marks.ts';
@@ -34,6 +35,8 @@ export interface ListedContainer {
 export interface OccupiedPath {
   readonly name: string;
   readonly state: 'Absent' | 'Empty' | 'Occupied' | 'Unreadable';
+  /** The folders that do not exist there and that the copy will make: undo takes them away again. */
+  readonly missingFolders: readonly string[];
 }
 
 /** Everything the checks look at, read once; the checks themselves are pure. */
@@ -123,7 +126,7 @@ async function listContainers(engine: Engine, marks: Marks, signal: AbortSignal)
         path: ['containers', raw.Id, 'json'],
         doing: 'describe a container',
         signal,
-      }).catch(() => ({ HostConfig: {} as { readonly AutoRemove?: boolean } }));
+      }).catch(() => ({ HostConfig: { AutoRemove: false } }));
       return {
         name: (raw.Names[0] ?? '').replace(/^\//, ''),
         running: raw.State === 'running' || raw.State === 'restarting' || raw.State === 'paused',
@@ -196,7 +199,7 @@ async function listVolumes(
   }
 }
 
-/** For each path one line; a path that cannot be seen is neither absent nor empty. */
+/** For each path one line; a path that cannot be seen is neither absent nor empty. "Absent 2": its parent is, too. */
 const PATH_SCRIPT = `for path; do
   if [ -L "$path" ] || [ -f "$path" ]; then echo Occupied
   elif [ -d "$path" ]; then
@@ -205,9 +208,9 @@ const PATH_SCRIPT = `for path; do
     else echo Occupied; fi
   elif [ -e "$path" ]; then echo Occupied
   else
-    parent=$path
-    while parent=$(dirname -- "$parent"); [ ! -d "$parent" ]; do :; done
-    if [ -x "$parent" ]; then echo Absent; else echo Unreadable; fi
+    parent=$path levels=1
+    while parent=$(dirname -- "$parent"); [ ! -d "$parent" ]; do levels=$((levels + 1)); done
+    if [ -x "$parent" ]; then echo "Absent $levels"; else echo Unreadable; fi
   fi
 done`;
 
@@ -219,12 +222,24 @@ async function checkPaths(context: TransferContext, host: Host, data: readonly D
     root: host.isRoot,
     signal: context.signal,
   });
-  const states = stdout.split('\n') as OccupiedPath['state'][];
-  // What an earlier run of this transfer filled is its own.
-  return items.map((item, index) => ({
-    name: item.name,
-    state: created.has(item.name) ? 'Empty' : (states[index] ?? 'Unreadable'),
-  }));
+  const lines = stdout.split('\n');
+  return items.map((item, index) => {
+    const [state = 'Unreadable', levels = '0'] = (lines[index] ?? '').split(' ') as [OccupiedPath['state']?, string?];
+    return {
+      name: item.name,
+      // What an earlier run of this transfer filled is its own.
+      state: created.has(item.name) ? 'Empty' : state,
+      missingFolders: missingFolders(item, Number(levels)),
+    };
+  });
+}
+
+function missingFolders(item: DataItem, levels: number): string[] {
+  const folders: string[] = [];
+  for (let path = item.name, level = 0; level < levels; path = posix.dirname(path), level++) {
+    if (level > 0 || item.file === undefined) folders.push(path);
+  }
+  return folders;
 }
 
 async function listLayers(engine: Engine, signal: AbortSignal): Promise<ReadonlySet<string>> {

@@ -1,4 +1,3 @@
-import { parseDuration } from '../../../src/runtime/duration.ts';
 import { timestamp } from '../../timestamps.ts';
 import { waitForLocalHealth } from '../health.ts';
 import type { Step } from '../step.ts';
@@ -20,8 +19,3 @@ export const checkLocalHealth: Step = {
     };
   },
 };
-
-/** How long the service may take to become healthy, in ms. */
-export function healthTimeout(text: string | undefined): number {
-  return text === undefined ? 60_000 : parseDuration(text);
-}

@@ -1,4 +1,5 @@
 import { ensureContainer, removeMarked } from '../../../src/docker/recreate.ts';
+import { workbenchLabel } from '../../../src/volumes/container-workbench.ts';
 import { marksOf } from '../context.ts';
 import type { Step } from '../step.ts';
 
@@ -17,6 +18,7 @@ export const createContainers: Step = {
   },
   async undo(context) {
     const { engine } = await context.session.target(context);
-    await removeMarked(engine, marksOf(context.transfer), ['containers']);
+    // The helper containers are needed to undo what came before.
+    await removeMarked(engine, marksOf(context.transfer), ['containers'], { exceptLabel: workbenchLabel });
   },
 };

@@ -28,7 +28,7 @@ export const lockServers: Step = {
 };
 
 /** Takes the marks away again; also at the end of a transfer that went well. */
-export async function unlock(context: TransferContext): Promise<void> {
+export async function unlock(context: TransferContext): Promise<undefined> {
   const ends = await Promise.all([context.session.source(context), context.session.target(context)]);
   for (const { engine } of ends) {
     await releaseEngineLock(engine, subjectOf(context.transfer), marksOf(context.transfer));

@@ -2,6 +2,7 @@ import { GridferryError } from '../../../src/errors.ts';
 import { checks } from '../preflight/checks.ts';
 import { gatherFacts } from '../preflight/facts.ts';
 import type { Step } from '../step.ts';
+import { createdPathsOf } from '../target-paths.ts';
 
 /** Looks for everything that would stop the move half-way, before anything is touched. All blockers are named at once. */
 export const preflight: Step = {
@@ -18,11 +19,12 @@ export const preflight: Step = {
         { details: { blockers: blockers.length } },
       );
     }
-    const createdPaths = facts.targetPaths.map(({ name }) => name);
+    const createdPaths = createdPathsOf(facts.targetPaths);
     const message = `${String(checks.length)} checks passed`;
     return {
       record(status, condition) {
-        status.createdPaths = createdPaths;
+        // A second look already sees what the first one's steps made.
+        status.createdPaths ??= createdPaths;
         condition('PreflightPassed', 'True', 'Passed', message);
       },
       message,

@@ -1,5 +1,4 @@
 import { inspectState, startContainer, stopContainer, waitHealthy } from '../../../src/docker/lifecycle.ts';
-import type { ContainerCapture } from '../../../src/docker/container-capture.ts';
 import { assertSourceStopped, targetContainer, targetContainers } from '../source-containers.ts';
 import { waitsForHealth } from '../start-conditions.ts';
 import type { Step } from '../step.ts';
@@ -16,7 +15,7 @@ export const startTarget: Step = {
     for (const container of toStart) {
       const { id } = await targetContainer(context, container.name);
       await startContainer(engine, id);
-      if (waitsForHealth(container as ContainerCapture, toStart)) {
+      if (waitsForHealth(container, toStart)) {
         await waitHealthy(engine, id, { timeoutMs: 120_000, signal: context.signal });
       }
     }

@@ -123,7 +123,7 @@ function structural(node: Record<string, unknown>, path: string): OpenApiSchema 
 
 function openApi(schema: z.ZodType, path: string): OpenApiSchema {
   const json = z.toJSONSchema(schema, { target: 'openapi-3.0', io: 'input', reused: 'inline' });
-  return structural(json as Record<string, unknown>, path);
+  return structural({ ...json }, path);
 }
 
 /** The CustomResourceDefinition of one kind. */

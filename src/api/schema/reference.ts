@@ -9,7 +9,7 @@ export function referencePage(crd: CustomResourceDefinition): string {
   const lines = [
     `# ${names.kind}`,
     '',
-    `${schema.description ?? ''}`,
+    schema.description ?? '',
     '',
     `\`${crd.spec.group}/${version.name}\`, namespaced. Short names: ${names.shortNames.map((n) => `\`${n}\``).join(', ')}; category \`gridferry\`.`,
     '',

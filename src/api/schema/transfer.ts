@@ -249,7 +249,8 @@ export const transferStatus = z
       .max(200)
       .optional()
       .meta({
-        description: 'Paths of bind mounts and files that were absent or empty at the target before; undo empties them.',
+        description:
+          'Paths of bind mounts and files that were absent or empty at the target before; undo empties them. With a slash at the end: folders that did not exist; undo removes them.',
         'x-kubernetes-list-type': 'atomic',
       }),
     attempts: z
