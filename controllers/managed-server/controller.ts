@@ -35,7 +35,7 @@ export function managedServerController(dependencies: ControllerDependencies): C
         context.signal.throwIfAborted();
         const status = statusAfter(server, probe, clock.now(), (text) => redactor.redact(text));
         context.setStatus(status);
-        announce(server, status, context.event);
+        announce(server, status, (type, reason, message) => context.event(type, reason, message));
         const interval = parseDuration(server.spec.probeInterval);
         const failures = status.consecutiveFailures ?? 0;
         const wait = failures === 0 ? interval : Math.min(interval, FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 16));

@@ -31,18 +31,21 @@ export function nextStep(plan: readonly Step[], records: readonly StepRecord[]):
   return plan.find((step) => !isOver(recordOf(records, step)));
 }
 
+/** Whether a step has been begun, whatever became of it. */
+export function wasReached(records: readonly StepRecord[] | undefined, name: string): boolean {
+  const record = records?.find((candidate) => candidate.name === name);
+  return record !== undefined && (record.attempts > 0 || record.state !== 'Pending');
+}
+
 /**
- * What has to be undone, last first. The step after the last recorded one counts as begun, because the process may have
- * died after its effect and before its record.
+ * What has to be undone, last first: everything that was begun. A skipped step counts, too: it may have found nothing to
+ * do because a run of it that was never recorded had done it.
  */
 export function stepsToUndo(plan: readonly Step[], records: readonly StepRecord[]): Step[] {
-  const lastBegun = plan.findLastIndex((step) => recordOf(records, step).attempts > 0);
   return plan
-    .slice(0, lastBegun + 2)
-    .filter((step) => {
-      const { state } = recordOf(records, step);
-      return step.undo !== undefined && state !== 'Undone' && state !== 'Skipped';
-    })
+    .filter(
+      (step) => step.undo !== undefined && wasReached(records, step.name) && recordOf(records, step).state !== 'Undone',
+    )
     .reverse();
 }
 

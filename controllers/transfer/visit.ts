@@ -58,6 +58,7 @@ export function openVisit(transfer: Readonly<Transfer>, clock: Clock, redactor: 
     finish() {
       status.phase = derivePhase(status);
       status.progressPercent = derivePercent(status);
+      if (status.message !== undefined) status.message = redactor.redact(status.message);
       const current = currentRecord(status.steps ?? []);
       if (current === undefined) delete status.currentStep;
       else status.currentStep = current.name;

@@ -51,7 +51,7 @@ export async function main(argv: readonly string[]): Promise<void> {
       program.outputHelp();
       return;
     }
-    await program.parseAsync(argv as string[]);
+    await program.parseAsync(argv);
   } catch (error) {
     if (error instanceof CommanderError) reportUsage(error);
     else report(error);

@@ -14,8 +14,8 @@ export interface Summary {
 }
 
 export interface SummaryOutput {
-  print(text: string): void;
-  note(text: string): void;
+  readonly print: (text: string) => void;
+  readonly note: (text: string) => void;
 }
 
 const standard: SummaryOutput = {

@@ -42,7 +42,6 @@ function pad(cell: string, width: number): string {
 
 /** What is printed never moves the cursor, whatever somebody put into an object. */
 export function printable(text: string): string {
-  // eslint-disable-next-line no-control-regex -- control characters are what is looked for
   return text.replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '�');
 }
 
@@ -52,5 +51,5 @@ function oneLine(cell: string): string {
 }
 
 function displayWidth(text: string): number {
-  return [...text].length;
+  return Array.from(text).length;
 }

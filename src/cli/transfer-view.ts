@@ -76,8 +76,8 @@ export function endText(transfer: Readonly<Transfer>, paint: Paint): string | un
 /** The lines of a transfer under way, each at most `width` characters. */
 export function liveLines(transfer: Readonly<Transfer>, width: number, paint: Paint): string[] {
   const { phase = 'Pending', currentStep = '', progressPercent = 0, message = '' } = transfer.status ?? {};
-  // A step that is only named adds nothing to the step itself.
-  const said = message === '' || message === `step ${currentStep}` ? '' : `  ${printable(message)}`;
+  // The name of a step alone adds nothing: the step itself is shown, and it may be one further already.
+  const said = /^(step \S+)?$/.test(message) ? '' : `  ${printable(message)}`;
   const place = `${phase}${currentStep === '' ? '' : ` / ${currentStep}`}`;
   const route = routeText(transfer);
   const barWidth = Math.max(10, Math.min(40, width - 60));
@@ -89,7 +89,7 @@ export function liveLines(transfer: Readonly<Transfer>, width: number, paint: Pa
 }
 
 function clip(text: string, width: number): string {
-  const characters = [...text];
+  const characters = Array.from(text);
   if (characters.length <= width) return text;
   return width <= 1 ? '' : `${characters.slice(0, width - 1).join('')}…`;
 }

@@ -65,11 +65,16 @@ function dial<T>(target: ApiTarget, call: ApiCall, isStream: boolean): Promise<T
       return;
     }
     modemOf(target.docker).dial(options, (error, data) => {
-      if (error === null) resolve(data as T);
+      if (error === null) resolve((isStream ? data : jsonOf(data)) as T);
       // The caller's own reason for an abort may be anything.
       else reject(error instanceof Error ? error : new Error(messageOf(error)));
     });
   });
+}
+
+/** docker-modem hands over the bytes where the JSON is `null`, as in the changes of a container that wrote nothing. */
+function jsonOf(data: unknown): unknown {
+  return Buffer.isBuffer(data) && data.toString('utf8').trim() === 'null' ? null : data;
 }
 
 function segment(value: string): string {

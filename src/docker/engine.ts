@@ -112,13 +112,8 @@ function negotiate(where: string, version: RawVersion): string {
  * is gone wins over every guess about Docker.
  */
 async function explainFailure(host: Host, socketPath: string, error: unknown): Promise<unknown> {
-  if (
-    error instanceof GridferryError &&
-    error.code.startsWith('GF_DOCKER_') &&
-    error.code !== 'GF_DOCKER_UNREACHABLE'
-  ) {
-    return error;
-  }
+  // What Docker itself answered needs no explanation from the machine.
+  if (error instanceof GridferryError && /^GF_DOCKER_(?!UNREACHABLE$)/.test(error.code)) return error;
   const exists = await host.exec(['test', '-S', socketPath], { allowFailure: true, timeoutMs: 15_000 });
   if (exists.exitCode !== 0) {
     // A directory that the user may not search looks like an absent file: ask as root where that is allowed.

@@ -1,16 +1,19 @@
 import { dockerCall } from './api.ts';
 import { orUndefined } from './engine-error.ts';
 import type { Engine } from './engine.ts';
-import { carries } from './marks.ts';
-import type { Marks } from './marks.ts';
 import type { RawVolume } from './volume-capture.ts';
 
 /** Who holds a lock on an engine. */
 export interface EngineLockHolder {
+  /** For people. */
   readonly name: string;
   /** The volume that stands for the lock. */
-  readonly mark: string;
+  readonly volume: string;
 }
+
+/** Not the marks of what is made for the holder: the lock goes last, after everything that is swept by them. */
+const HOLDER = 'gridferry.io/lock-holder';
+const HOLDER_NAME = 'gridferry.io/lock-holder-name';
 
 /**
  * Takes a lock that lives in the engine itself: an empty volume whose labels say who holds it. Creating a volume that
@@ -20,26 +23,26 @@ export interface EngineLockHolder {
 export async function acquireEngineLock(
   engine: Engine,
   subject: string,
-  marks: Marks,
+  holder: { readonly id: string; readonly name: string },
 ): Promise<EngineLockHolder | undefined> {
-  const mark = lockName(subject);
+  const name = lockName(subject);
   const volume = await dockerCall<RawVolume>(engine, {
     method: 'POST',
     path: ['volumes', 'create'],
-    body: { Name: mark, Driver: 'local', Labels: { ...marks, 'gridferry.io/lock': subject } },
+    body: { Name: name, Driver: 'local', Labels: { [HOLDER]: holder.id, [HOLDER_NAME]: holder.name } },
     doing: `take the lock of ${subject}`,
   });
-  if (carries(volume.Labels, marks)) return undefined;
-  return { name: volume.Labels?.['gridferry.io/transfer-name'] ?? 'unknown', mark };
+  if (volume.Labels?.[HOLDER] === holder.id) return undefined;
+  return { name: volume.Labels?.[HOLDER_NAME] ?? 'unknown', volume: name };
 }
 
 /** Gives the lock back. Somebody else's is left alone; one that is gone counts as given back. */
-export async function releaseEngineLock(engine: Engine, subject: string, marks: Marks): Promise<void> {
+export async function releaseEngineLock(engine: Engine, subject: string, holderId: string): Promise<void> {
   const path = ['volumes', lockName(subject)];
   const volume = await orUndefined(
     dockerCall<RawVolume>(engine, { method: 'GET', path, doing: `look at the lock of ${subject}` }),
   );
-  if (volume === undefined || !carries(volume.Labels, marks)) return;
+  if (volume?.Labels?.[HOLDER] !== holderId) return;
   await orUndefined(dockerCall(engine, { method: 'DELETE', path, doing: `give back the lock of ${subject}` }));
 }
 

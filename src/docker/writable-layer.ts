@@ -155,7 +155,9 @@ export async function copyWritableLayer(
         {
           method: 'PUT',
           path: ['containers', targetId, 'archive'],
-          query: { path: parent, noOverwriteDirNonDir: true, copyUIDGID: true },
+          // Never copyUIDGID: with it the engine gives everything to the user the container runs as (moby,
+          // daemon/archive_tarcopyoptions_unix.go), and fails on a user given by numbers; without it the archive's owners count.
+          query: { path: parent, noOverwriteDirNonDir: true },
           doing: `write ${root.path} into the container`,
         },
         filterTar(archive as AsyncIterable<Buffer>, filter),

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { Readable, type Duplex } from 'node:stream';
+import { Readable } from 'node:stream';
 import { posix } from 'node:path';
 import type Docker from 'dockerode';
 import { GridferryError, messageOf } from '../errors.ts';
@@ -188,7 +188,7 @@ async function ensureImage(docker: Docker): Promise<void> {
   const present = await docker.getImage(imageName).inspect().catch(ignoreNotFound);
   if (present) return;
   // An empty tar archive is two blocks of zeros.
-  const stream = await docker.importImage(Readable.from([Buffer.alloc(1024)]) as never, { ...image });
+  const stream = await docker.importImage(Readable.from([Buffer.alloc(1024)]), { ...image });
   for await (const _ of stream as AsyncIterable<Buffer>) {
     // The image is there when the answer has been read to its end.
   }
@@ -234,12 +234,12 @@ async function spawnInside(
         { class: 'retryable', cause: error },
       );
     });
-  const connection = (await exec.start({ hijack: true, stdin: true })) as Duplex;
+  const connection = await exec.start({ hijack: true, stdin: true });
   const { stdout, stderr, done } = demux(connection);
 
   const runScript = async (script: string, ...args: string[]): Promise<void> => {
     const side = await container.exec({ Cmd: ['/bin/sh', '-c', script, id, ...args], AttachStdout: true });
-    const stream = (await side.start({ hijack: true, stdin: false })) as Duplex;
+    const stream = await side.start({ hijack: true, stdin: false });
     for await (const _ of stream) {
       // It ends when the script does.
     }

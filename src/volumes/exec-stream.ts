@@ -25,7 +25,8 @@ export function demux(connection: Duplex): DemuxedStreams {
       stdout.end();
       stderr.end();
     },
-    (error: Error) => {
+    (cause: unknown) => {
+      const error = cause instanceof Error ? cause : new Error(String(cause));
       // Without a listener of somebody who reads stderr, its error would end the process.
       stdout.on('error', ignoreError).destroy(error);
       stderr.on('error', ignoreError).destroy(error);

@@ -162,7 +162,7 @@ export function parseStats(output: string): RsyncStats {
     deleted: number(/^Number of deleted files: ([\d,]+)/m),
     totalBytes: number(/^Total file size: ([\d,]+)/m),
   };
-  return Object.fromEntries(Object.entries(entries).filter(([, value]) => value !== undefined)) as RsyncStats;
+  return Object.fromEntries(Object.entries(entries).filter(([, value]) => value !== undefined));
 }
 
 /** Bytes done, from the last `--info=progress2` line in a piece of output. */

@@ -71,10 +71,12 @@ async function moveUnderLoad(t: Test, database: Database): Promise<void> {
   await startDatabase(database);
   const change = `UPDATE ballast SET changes = changes + 1 WHERE id = 1 + floor(random() * ${database.ballast})::int`;
   const load = startWriteLoad(addressesOf(database), 4, change);
+  t.teardown(() => load.stop());
   await load.until(ALPHA, 200);
   await gridferry.transfer(name, { container: name });
   const { status } = await gridferry.ended(name);
-  t.equal(status?.phase, 'Completed', status?.message);
+  if (status?.phase !== "Completed" && process.env.DBG) console.error(gridferry.logged().split("\n").filter((l) => !/"level":"?(10|20)/.test(l)).slice(-30).join("\n"));
+  if (status?.phase !== 'Completed') throw new Error(`the transfer ended ${String(status?.phase)}: ${String(status?.message)}`);
   await load.until(BETA, 200);
   await load.stop();
 

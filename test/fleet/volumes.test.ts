@@ -21,10 +21,6 @@ import {
 
 t.setTimeout(300_000);
 const { machine, close } = await connectAll();
-t.after(async () => {
-  await close();
-  await fleetDown(fleetName);
-});
 
 interface Pair {
   readonly source: Workbench;
@@ -64,34 +60,41 @@ function pass(pair: Pair, options: Partial<CopyOptions> & { running: boolean }):
 
 for (const user of ['root', 'deploy'] as const) {
   for (const tool of ['rsync', 'tar'] as const) {
-    t.test(`${tool} as ${user}: a tree with everything arrives as it is, and so do later changes of it`, async (t) => {
-      const pair = await volumePair(t, user, `nasty-${user}-${tool}`);
-      await python('alpha', makeNastyTree, pair.root);
-      t.equal(pair.source.mode, user === 'root' ? 'direct' : 'container');
-      t.equal(await isEmptyTree(pair.target, pair.targetPath), true);
-      const first = await pass(pair, { running: true, tool });
-      t.match(first, { tool, vanished: 0, limitations: [] });
-      t.equal(await isEmptyTree(pair.target, pair.targetPath), false);
-      const earlier = { mode: 'full', name: 'before' } as const;
-      const previousSource = await buildManifest(pair.source, pair.sourcePath, earlier);
-      const previousTarget = await buildManifest(pair.target, pair.targetPath, earlier);
+    await t.test(
+      `${tool} as ${user}: a tree with everything arrives as it is, and so do later changes of it`,
+      async (t) => {
+        const pair = await volumePair(t, user, `nasty-${user}-${tool}`);
+        await python('alpha', makeNastyTree, pair.root);
+        t.equal(pair.source.mode, user === 'root' ? 'direct' : 'container');
+        t.equal(await isEmptyTree(pair.target, pair.targetPath), true);
+        const first = await pass(pair, { running: true, tool });
+        t.match(first, { tool, vanished: 0, limitations: [] });
+        t.equal(await isEmptyTree(pair.target, pair.targetPath), false);
+        const earlier = { mode: 'full', name: 'before' } as const;
+        const previousSource = await buildManifest(pair.source, pair.sourcePath, earlier);
+        const previousTarget = await buildManifest(pair.target, pair.targetPath, earlier);
 
-      await python('alpha', changeNastyTree, pair.root);
-      await pass(pair, { running: true, tool });
-      await pass(pair, { running: false, tool });
-      const { result, source } = await verifyTrees({ ...pair, mode: 'Changed', previousSource, previousTarget });
-      t.same(result, { equal: true });
-      t.same(await differences(pair), []);
-      t.ok(source.hashedBytes <= source.bytes);
-      t.same(await describe('beta', pair.root), await describe('alpha', pair.root), 'plain tools see the same on both');
-      const again = await pass(pair, { running: false, tool });
-      t.equal(again.filesTransferred, 0);
-      t.ok(again.bytesOnWire < 20_000);
-    });
+        await python('alpha', changeNastyTree, pair.root);
+        await pass(pair, { running: true, tool });
+        await pass(pair, { running: false, tool });
+        const { result, source } = await verifyTrees({ ...pair, mode: 'Changed', previousSource, previousTarget });
+        t.same(result, { equal: true });
+        t.same(await differences(pair), []);
+        t.ok(source.hashedBytes <= source.bytes);
+        t.same(
+          await describe('beta', pair.root),
+          await describe('alpha', pair.root),
+          'plain tools see the same on both',
+        );
+        const again = await pass(pair, { running: false, tool });
+        t.equal(again.filesTransferred, 0);
+        t.ok(again.bytesOnWire < 20_000);
+      },
+    );
   }
 }
 
-t.test(
+await t.test(
   'a rewrite that keeps size and times is found by the verification and mended by a pass over what it names',
   async (t) => {
     for (const tool of ['rsync', 'tar'] as const) {
@@ -117,39 +120,42 @@ t.test(
   },
 );
 
-t.test('stores into mapped memory, which do not move a file’s times, do not escape the verification', async (t) => {
-  const pair = await volumePair(t, 'root', 'mapped');
-  const program = `import mmap, sys
+await t.test(
+  'stores into mapped memory, which do not move a file’s times, do not escape the verification',
+  async (t) => {
+    const pair = await volumePair(t, 'root', 'mapped');
+    const program = `import mmap, sys
 with open(sys.argv[1], 'w+b') as file:
     file.truncate(4096)
     memory = mmap.mmap(file.fileno(), 4096)
     for line in sys.stdin:
         memory[:5] = line.strip().encode()
         print('done', flush=True)`;
-  const service = await machine('alpha', 'root').host.spawn(['python3', '-c', program, `${pair.root}/map`]);
-  const store = (text: string): Promise<unknown> => {
-    service.stdin.write(`${text}\n`);
-    return new Promise((resolve) => service.stdout.once('data', resolve));
-  };
-  await store('first');
-  const previousSource = await buildManifest(pair.source, pair.sourcePath, { mode: 'full', name: 'before' });
-  await store('secnd');
-  await pass(pair, { running: true });
-  await store('third');
-  service.stdin.end();
-  await service.exit;
-  await pass(pair, { running: false });
-  const { result } = await verifyTrees({ ...pair, mode: 'Changed', previousSource });
-  const [source, target] = [
-    await shell('alpha', 'cat "$1/map"', pair.root),
-    await shell('beta', 'cat "$1/map"', pair.root),
-  ];
-  t.equal(result.equal, source === target);
-  if (!result.equal) await pass(pair, { running: false, compare: 'content' });
-  t.same(await differences(pair), []);
-});
+    const service = await machine('alpha', 'root').host.spawn(['python3', '-c', program, `${pair.root}/map`]);
+    const store = (text: string): Promise<unknown> => {
+      service.stdin.write(`${text}\n`);
+      return new Promise((resolve) => service.stdout.once('data', resolve));
+    };
+    await store('first');
+    const previousSource = await buildManifest(pair.source, pair.sourcePath, { mode: 'full', name: 'before' });
+    await store('secnd');
+    await pass(pair, { running: true });
+    await store('third');
+    service.stdin.end();
+    await service.exit;
+    await pass(pair, { running: false });
+    const { result } = await verifyTrees({ ...pair, mode: 'Changed', previousSource });
+    const [source, target] = [
+      await shell('alpha', 'cat "$1/map"', pair.root),
+      await shell('beta', 'cat "$1/map"', pair.root),
+    ];
+    t.equal(result.equal, source === target);
+    if (!result.equal) await pass(pair, { running: false, compare: 'content' });
+    t.same(await differences(pair), []);
+  },
+);
 
-t.test('every single difference is named, with Python and with Perl', async (t) => {
+await t.test('every single difference is named, with Python and with Perl', async (t) => {
   const location = (path: string) => ({ kind: 'bind', path }) as const;
   await shell('alpha', 'rm -rf /srv/one && mkdir -p /srv/one /srv/two');
   await python('alpha', makeNastyTree, '/srv/one');
@@ -225,7 +231,7 @@ t.test('every single difference is named, with Python and with Perl', async (t) 
   }
 });
 
-t.test('a file that vanishes is nothing while the service runs and fatal after the stop', async (t) => {
+await t.test('a file that vanishes is nothing while the service runs and fatal after the stop', async (t) => {
   for (const tool of ['rsync', 'tar'] as const) {
     const pair = await volumePair(t, 'root', `vanish-${tool}`);
     await shell('alpha', 'cd "$1"; touch first', pair.root);
@@ -248,7 +254,7 @@ t.test('a file that vanishes is nothing while the service runs and fatal after t
   }
 });
 
-t.test(
+await t.test(
   'a full target, an immutable file there and a cancelled pass are told apart and leave nothing running',
   async (t) => {
     for (const tool of ['rsync', 'tar'] as const) {
@@ -285,7 +291,7 @@ t.test(
   },
 );
 
-t.test('only the changed blocks of a big file cross again, in place', async (t) => {
+await t.test('only the changed blocks of a big file cross again, in place', async (t) => {
   const pair = await volumePair(t, 'root', 'blocks');
   await shell('alpha', 'head -c 50000000 /dev/urandom >"$1/db"', pair.root);
   await pass(pair, { running: true });
@@ -297,7 +303,7 @@ t.test('only the changed blocks of a big file cross again, in place', async (t) 
   t.same(await differences(pair), []);
 });
 
-t.test('a single file that is mounted by itself arrives, over an older one too', async (t) => {
+await t.test('a single file that is mounted by itself arrives, over an older one too', async (t) => {
   for (const user of ['root', 'deploy'] as const) {
     for (const tool of ['rsync', 'tar'] as const) {
       await shell('alpha', 'mkdir -p /srv/conf; echo new >"/srv/conf/-app conf"; chown 70:71 "/srv/conf/-app conf"');
@@ -322,7 +328,7 @@ t.test('a single file that is mounted by itself arrives, over an older one too',
   }
 });
 
-t.test('what is mounted inside a volume is not entered', async (t) => {
+await t.test('what is mounted inside a volume is not entered', async (t) => {
   const pair = await volumePair(t, 'root', 'nested');
   await shell('alpha', 'cd "$1"; mkdir inner; mount -t tmpfs inner inner; echo 1 >inner/a; echo 2 >b', pair.root);
   await pass(pair, { running: true });
@@ -334,7 +340,7 @@ t.test('what is mounted inside a volume is not entered', async (t) => {
   t.equal(await shell('beta', 'find "$1" -type f', pair.root), `${pair.root}/b\n`);
 });
 
-t.test('the helper container passes streams and exit codes, ends programs and is found again', async (t) => {
+await t.test('the helper container passes streams and exit codes, ends programs and is found again', async (t) => {
   await freshVolume('alpha', 'helper');
   const locations = [{ kind: 'volume', name: 'helper' }] as const;
   const { host, engine } = machine('alpha', 'deploy');
@@ -378,7 +384,7 @@ t.test('the helper container passes streams and exit codes, ends programs and is
   await t.rejects(bench({ host, engine }, [{ kind: 'volume', name: 'missing' }]), { code: 'GF_VOLUME_NOT_FOUND' });
 });
 
-t.test('a tree is measured with its hard links counted once', async (t) => {
+await t.test('a tree is measured with its hard links counted once', async (t) => {
   await shell('alpha', 'mkdir -p /srv/size; cd /srv/size; head -c 10000 /dev/zero >a; ln a b; truncate -s 1000000 c');
   const location = { kind: 'bind', path: '/srv/size' } as const;
   const place = await bench(machine('alpha', 'root'), [location], { name: 'size' });
@@ -390,3 +396,6 @@ t.test('a tree is measured with its hard links counted once', async (t) => {
   });
   await place.close();
 });
+
+await close();
+await fleetDown(fleetName);

@@ -15,7 +15,7 @@ function connection(chunks: readonly Buffer[]): Duplex {
   return Duplex.from({ readable: PassThrough.from(chunks), writable: new PassThrough() });
 }
 
-t.test('frames come apart however the bytes were cut', async (t) => {
+await t.test('frames come apart however the bytes were cut', async (t) => {
   const bytes = Buffer.concat([frame(1, 'one '), frame(2, 'oops'), frame(1, ''), frame(1, 'two')]);
   for (let size = 1; size <= bytes.length; size++) {
     const chunks = [];
@@ -25,14 +25,14 @@ t.test('frames come apart however the bytes were cut', async (t) => {
   }
 });
 
-t.test('a stream that ends inside a frame is an error, not a short output', async (t) => {
+await t.test('a stream that ends inside a frame is an error, not a short output', async (t) => {
   const { stdout, stderr, done } = demux(connection([frame(1, 'whole'), frame(1, 'cut off').subarray(0, 10)]));
   stderr.resume();
   await t.rejects(text(stdout), { message: /middle of a frame/ });
   await t.rejects(done, { message: /middle of a frame/ });
 });
 
-t.test('a reader that does not read stops the sender', async (t) => {
+await t.test('a reader that does not read stops the sender', async (t) => {
   const sender = new PassThrough({ highWaterMark: 1024 });
   const { stdout, stderr } = demux(Duplex.from({ readable: sender, writable: new PassThrough() }));
   stderr.resume();

@@ -16,17 +16,17 @@ const line = (path: string, change: Partial<Record<number, string>> = {}, holes 
   return `${fields.join(' ')}\t${holes}\t2.000000000 77 1`;
 };
 
-t.test('paths are ordered as a walk meets them', async (t) => {
+await t.test('paths are ordered as a walk meets them', async (t) => {
   const walk = ['.', '%0a', '-x', 'a', 'a/b', 'a/b/c', 'a/b-', 'a-', 'a-/b', 'a.b', 'b'];
   const shuffled = walk.toSorted(() => 0.5 - Math.random());
   t.same(shuffled.sort(comparePaths), walk);
 });
 
-t.test('an escaped path gives back its bytes, whatever they are', async (t) => {
+await t.test('an escaped path gives back its bytes, whatever they are', async (t) => {
   t.same(unescapePath('%ff%0a%25a/%c3'), Buffer.from([0xff, 0x0a, 0x25, 0x61, 0x2f, 0xc3]));
 });
 
-t.test('two manifests are merged in order, with what only one has', async (t) => {
+await t.test('two manifests are merged in order, with what only one has', async (t) => {
   const read = (paths: string[]): AsyncGenerator<ManifestRecord> =>
     readRecords(Readable.from([paths.map((path) => `${line(path)}\n`).join('')]));
   const seen: string[] = [];
@@ -37,7 +37,7 @@ t.test('two manifests are merged in order, with what only one has', async (t) =>
   for await (const pair of mergeRecords(read([]), read([]))) t.fail('nothing there', pair);
 });
 
-t.test('a difference is named after its field', async (t) => {
+await t.test('a difference is named after its field', async (t) => {
   const differ = (change: Partial<Record<number, string>>, sourceHoles = 0, targetHoles = 0): string[] =>
     differingFields(parseRecord(line('a', {}, sourceHoles)), parseRecord(line('a', change, targetHoles)));
   t.same(differ({}), []);

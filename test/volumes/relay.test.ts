@@ -16,7 +16,7 @@ function fakeProcess(output: Readable, code: number, stderr = ''): HostProcess &
   };
 }
 
-t.test('bytes pass both ways and are counted, and both ends are told of the end', async (t) => {
+await t.test('bytes pass both ways and are counted, and both ends are told of the end', async (t) => {
   const from = fakeProcess(Readable.from([Buffer.from('to the target')]), 0);
   const to = fakeProcess(Readable.from([Buffer.from('back')]), 0);
   let bytes = 0;
@@ -28,7 +28,7 @@ t.test('bytes pass both ways and are counted, and both ends are told of the end'
   t.same([received, answered, bytes], ['to the target', 'back', 17]);
 });
 
-t.test('an end that dies is reported by its code and its words, and the other is not left waiting', async (t) => {
+await t.test('an end that dies is reported by its code and its words, and the other is not left waiting', async (t) => {
   const endless = new PassThrough();
   const from = fakeProcess(endless, 12, 'broken pipe\n');
   const to = fakeProcess(Readable.from([]), 11, 'No space left on device\n');
@@ -39,7 +39,7 @@ t.test('an end that dies is reported by its code and its words, and the other is
   t.match(ends, { from: { code: 12 }, to: { code: 11, stderr: /No space/ } });
 });
 
-t.test('a bandwidth limit is kept', async (t) => {
+await t.test('a bandwidth limit is kept', async (t) => {
   const from = fakeProcess(Readable.from([Buffer.alloc(50_000), Buffer.alloc(50_000), Buffer.alloc(50_000)]), 0);
   const to = fakeProcess(Readable.from([]), 0);
   to.stdin.resume();
@@ -49,7 +49,7 @@ t.test('a bandwidth limit is kept', async (t) => {
   t.ok(took > 200 && took < 2000, `${took} ms`);
 });
 
-t.test('a failed pass says what to do', async (t) => {
+await t.test('a failed pass says what to do', async (t) => {
   const failed = (sourceCode: number | null, stderr: string) =>
     copyError({ tool: 'rsync', source: 'alpha', target: 'beta', sourceCode, targetCode: 0, stderr });
   t.match(failed(11, 'rsync: write failed: No space left on device (28)'), {

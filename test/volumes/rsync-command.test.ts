@@ -27,12 +27,12 @@ const request = (...options: string[]): string[] => [
   '/gridferry-path',
 ];
 
-t.test('a plain push is run with the target path put in by us, whatever that is', async (t) => {
+await t.test('a plain push is run with the target path put in by us, whatever that is', async (t) => {
   t.same(serverCommand(request(...plain), '/data/0/-x; rm'), ['rsync', '--server', ...plain, '.', '/data/0/-x; rm']);
   t.same(serverCommand(request('-e.LsfxC'), '/x').at(-1), '/x');
 });
 
-t.test('whatever else a source asks for is refused before anything runs', async (t) => {
+await t.test('whatever else a source asks for is refused before anything runs', async (t) => {
   const hostile: string[][] = [
     [],
     ['gridferry-target'],
@@ -81,7 +81,7 @@ t.test('whatever else a source asks for is refused before anything runs', async 
   }
 });
 
-t.test('a request is read whole or not yet, and nothing behind it is lost', async (t) => {
+await t.test('a request is read whole or not yet, and nothing behind it is lost', async (t) => {
   const words = ['gridferry-target', 'rsync', '', 'ä'];
   const whole = Buffer.from(`GFRSYNC 4\n${words.map((word) => `${word}\0`).join('')}`);
   for (let cut = 0; cut < whole.length; cut++) t.equal(parseRequest(whole.subarray(0, cut)), undefined);
@@ -91,7 +91,7 @@ t.test('a request is read whole or not yet, and nothing behind it is lost', asyn
   }
 });
 
-t.test('only what both builds can do is asked for', async (t) => {
+await t.test('only what both builds can do is asked for', async (t) => {
   const modern = { version: '3.2.7', acls: true, xattrs: true };
   const old = { version: '3.0.9', acls: false, xattrs: true };
   const both = clientArguments({ abilities: commonAbilities(modern, modern), inPlace: true, checksum: false });
@@ -109,7 +109,7 @@ t.test('only what both builds can do is asked for', async (t) => {
   t.ok(mixed.includes('-X') && mixed.includes('--checksum') && mixed.includes('--partial'));
 });
 
-t.test('what rsync says about itself and its work is understood, old and new', async (t) => {
+await t.test('what rsync says about itself and its work is understood, old and new', async (t) => {
   const version = (text: string) => parseTools(text.replace(/^/gm, 'rsync ')).rsync;
   t.same(
     version('rsync  version v3.2.7  protocol version 31\nCapabilities:\n    64-bit files, no ACLs, xattrs, iconv'),

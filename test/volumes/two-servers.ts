@@ -41,7 +41,7 @@ export async function connectAll(): Promise<{
     machine: (server, user) => machines.get(`${server} ${user}`) as Machine,
     async close() {
       for (const { host, engine } of machines.values()) {
-        await engine.close();
+        engine.close();
         await host.close();
       }
     },

@@ -1,6 +1,6 @@
 import { GridferryError } from '../../../src/errors.ts';
 import { acquireEngineLock, releaseEngineLock } from '../../../src/docker/lock.ts';
-import { marksOf, subjectOf } from '../context.ts';
+import { subjectOf } from '../context.ts';
 import type { TransferContext } from '../context.ts';
 import type { Step } from '../step.ts';
 
@@ -14,11 +14,11 @@ export const lockServers: Step = {
   async apply(context) {
     const ends = await Promise.all([context.session.source(context), context.session.target(context)]);
     for (const { engine, host } of ends) {
-      const holder = await acquireEngineLock(engine, subjectOf(context.transfer), marksOf(context.transfer));
+      const holder = await acquireEngineLock(engine, subjectOf(context.transfer), holderOf(context));
       if (holder === undefined) continue;
       throw new GridferryError(
         'GF_TRANSFER_SERVER_LOCKED',
-        `server ${host.name} says that ${subjectOf(context.transfer)} is being moved by Transfer ${holder.name}. If that is over, remove the mark there: docker volume rm ${holder.mark}`,
+        `server ${host.name} says that ${subjectOf(context.transfer)} is being moved by Transfer ${holder.name}. If that is over, remove the mark there: docker volume rm ${holder.volume}`,
         { class: 'retryable' },
       );
     }
@@ -31,6 +31,10 @@ export const lockServers: Step = {
 export async function unlock(context: TransferContext): Promise<undefined> {
   const ends = await Promise.all([context.session.source(context), context.session.target(context)]);
   for (const { engine } of ends) {
-    await releaseEngineLock(engine, subjectOf(context.transfer), marksOf(context.transfer));
+    await releaseEngineLock(engine, subjectOf(context.transfer), holderOf(context).id);
   }
+}
+
+function holderOf({ transfer: { metadata } }: TransferContext): { readonly id: string; readonly name: string } {
+  return { id: metadata.uid ?? '', name: `${metadata.namespace ?? 'default'}/${metadata.name}` };
 }
