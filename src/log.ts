@@ -33,5 +33,5 @@ function prettyPrinter(destination: NodeJS.WritableStream): (line: string) => vo
   const require = createRequire(import.meta.url);
   const { prettyFactory } = require('pino-pretty') as typeof import('pino-pretty');
   const format = prettyFactory({ colorize: true, translateTime: 'SYS:HH:MM:ss.l' });
-  return (line) => void destination.write(format(line) ?? line);
+  return (line) => void destination.write(format(line));
 }

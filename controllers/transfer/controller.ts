@@ -53,7 +53,7 @@ export function transferController(
       uids.delete(keyString(key));
       // Somebody took the finalizer away: what it still does, it must not go on doing.
       if (uid !== undefined) {
-        runs.drop(uid, new GridferryError('GF_TRANSFER_OVER', 'the transfer is gone')).catch((error: unknown) => {
+        runs.drop(uid, new GridferryError('GF_TRANSFER_CANCELLED', 'the transfer is gone')).catch((error: unknown) => {
           dependencies.log.warn({ err: error }, 'what a deleted transfer had open could not be closed');
         });
       }

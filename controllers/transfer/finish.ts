@@ -13,7 +13,7 @@ export async function finish(work: Work, references: References | undefined): Pr
   if (references !== undefined) {
     await releaseLocks(context.client, transfer, locksOf(transfer, references.source, references.target));
   }
-  await runs.drop(uidOf(work), new GridferryError('GF_TRANSFER_OVER', 'the transfer is over'));
+  await runs.drop(uidOf(work), new GridferryError('GF_TRANSFER_CANCELLED', 'the transfer is over'));
   status.completionTime = visit.now();
   delete status.queuePosition;
   visit.condition('CredentialsScrubbed', 'True', 'NoneMade', 'this transfer made no credentials of its own');

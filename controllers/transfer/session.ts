@@ -3,6 +3,7 @@ import type { ManifestHandle } from '../../src/volumes/manifest.ts';
 import type { DataLocation, Workbench } from '../../src/volumes/workbench.ts';
 import { locationKey, openWorkbench } from '../../src/volumes/workbench.ts';
 import type { ServerConnection } from '../servers/connections.ts';
+import { benchName } from './benches.ts';
 import { captureSource } from './capture.ts';
 import type { TransferContext } from './context.ts';
 import { marksOf } from './context.ts';
@@ -89,7 +90,7 @@ function benchSlot(): BenchSlot {
             host: connection.host,
             docker: connection.engine.docker,
             locations: uniqueLocations(items),
-            name: `gridferry-${context.transfer.metadata.uid ?? ''}`,
+            name: benchName(context),
             labels: marksOf(context.transfer),
             signal: context.signal,
           }),

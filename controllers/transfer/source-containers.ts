@@ -8,7 +8,7 @@ import type { TransferContext } from './context.ts';
 
 /** The two sides of "never two writers". */
 
-type RecordedContainer = NonNullable<TransferStatus['restore']>['containers'][number];
+export type RecordedContainer = NonNullable<TransferStatus['restore']>['containers'][number];
 
 /** The source's containers as they were, in start order. Empty when nothing was captured yet. */
 export function recordedContainers({ status }: TransferContext): readonly RecordedContainer[] {

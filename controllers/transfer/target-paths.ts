@@ -1,4 +1,5 @@
 import { openWorkbench } from '../../src/volumes/workbench.ts';
+import { benchName } from './benches.ts';
 import type { TransferContext } from './context.ts';
 import { marksOf } from './context.ts';
 import { pathOn } from './data-set.ts';
@@ -52,7 +53,7 @@ export async function emptyCreatedPaths(context: TransferContext): Promise<undef
       host,
       docker: engine.docker,
       locations: [...new Map(present.map(({ location }) => [JSON.stringify(location), location])).values()],
-      name: `gridferry-undo-${context.transfer.metadata.uid ?? ''}`,
+      name: benchName(context, 'undo-'),
       labels: marksOf(context.transfer),
       signal: context.signal,
     });

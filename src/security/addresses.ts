@@ -40,7 +40,11 @@ const NAT64 = [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0];
  *
  * @throws `GF_ADDRESS_UNRESOLVED` when the name has no address, `GF_ADDRESS_FORBIDDEN` when it has no allowed one.
  */
-export async function checkAddress(host: string, rules: AddressRules, resolve: Resolve = systemResolve): Promise<string> {
+export async function checkAddress(
+  host: string,
+  rules: AddressRules,
+  resolve: Resolve = systemResolve,
+): Promise<string> {
   const bare = host.replace(/^\[(.*)\]$/, '$1');
   // "127.1", "0x7f000001" and "010.0.0.1" are addresses to some resolvers and names to others.
   if (isIP(bare) === 0 && ipaddr.isValid(bare)) {
@@ -87,7 +91,9 @@ function judge(text: string, rules: AddressRules): Verdict {
   const isPrivate = range === 'private' || range === 'carrierGradeNat' || range === 'uniqueLocal';
   const allowed =
     range === 'unicast' || (isPrivate && rules.allowPrivate) || (range === 'loopback' && rules.allowLoopback === true);
-  return allowed ? { allowed: true, address: text } : { allowed: false, why: NAMES[range] ?? `a reserved address (${range})` };
+  return allowed
+    ? { allowed: true, address: text }
+    : { allowed: false, why: NAMES[range] ?? `a reserved address (${range})` };
 }
 
 function startsWith(bytes: readonly number[], prefix: readonly number[]): boolean {

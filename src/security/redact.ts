@@ -93,9 +93,7 @@ export function createRedactor(): Redactor {
     if (value instanceof Date) return value;
     if (Array.isArray(value)) return value.map((item) => redactObject(item, depth + 1));
     const entries = Object.entries(value instanceof Error ? errorFields(value) : value);
-    return Object.fromEntries(
-      entries.map(([name, item]) => [redactKnown(name), redactField(name, item, depth)]),
-    );
+    return Object.fromEntries(entries.map(([name, item]) => [redactKnown(name), redactField(name, item, depth)]));
   }
 
   function redactField(name: string, item: unknown, depth: number): unknown {
@@ -113,7 +111,8 @@ function escapeRegExp(text: string): string {
 
 function errorFields(error: Error): Record<string, unknown> {
   const { name, message, stack, cause } = error;
-  return { ...error, name, message, stack, ...(cause === undefined ? {} : { cause }) };
+  const fields = Object.fromEntries(Object.entries(error));
+  return { ...fields, name, message, stack, ...(cause === undefined ? {} : { cause }) };
 }
 
 function formsOf(secret: string | Uint8Array): string[] {

@@ -1,7 +1,8 @@
 /** What stands where a secret was. */
 export const REDACTED = '[redacted]';
 
-const SECRET_WORD = 'pass(?:word|wd|phrase)|pwd|secret|token|credentials?|(?:api|access|private|secret|auth|signing)[_-]?key';
+const SECRET_WORD =
+  'pass(?:word|wd|phrase)|pwd|secret|token|credentials?|(?:api|access|private|secret|auth|signing)[_-]?key';
 
 /** Names that end like a secret's but are not: verbs and cursors of the API. */
 const HARMLESS_NAME = /^(?:retry|continue|page)_?token$/i;
@@ -54,7 +55,10 @@ const TOKEN_SHAPES = [
 export function redactPatterns(text: string): string {
   let result = text
     .replace(PRIVATE_KEY, REDACTED)
-    .replace(HEADER, (_, name: string, colon: string, scheme: string | undefined) => name + colon + (scheme ?? '') + REDACTED)
+    .replace(
+      HEADER,
+      (_, name: string, colon: string, scheme: string | undefined) => name + colon + (scheme ?? '') + REDACTED,
+    )
     .replace(BEARER, `$1${REDACTED}`)
     .replace(URL_USER_PASSWORD, `$1${REDACTED}@`)
     .replace(HTTP_USER, `$1${REDACTED}@`)

@@ -52,8 +52,7 @@ export function openLocalHost({ name }: { readonly name: string }): Host {
     exec: (argv, options) => runToEnd(name, spawn, argv, options),
     spawn,
     openSocket: (path) => translateErrors(connect({ path }), name, `the socket ${path}`),
-    openTcp: (host, port) =>
-      translateErrors(connect({ host, port, noDelay: true }), name, `${host}:${port}`),
+    openTcp: (host, port) => translateErrors(connect({ host, port, noDelay: true }), name, `${host}:${port}`),
     close() {
       isClosed = true;
       for (const program of running) program.terminate();

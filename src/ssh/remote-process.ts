@@ -82,8 +82,12 @@ function keepWindowShared(channel: ClientChannel): void {
   const { stderr } = channel;
   const openWindow = channel._read.bind(channel);
   const isFull = (other: Readable): boolean => other.readableLength >= other.readableHighWaterMark;
-  channel._read = (size) => void (isFull(stderr) || openWindow(size));
-  stderr._read = (size) => void (isFull(channel) || openWindow(size));
+  channel._read = (size) => {
+    if (!isFull(stderr)) openWindow(size);
+  };
+  stderr._read = (size) => {
+    if (!isFull(channel)) openWindow(size);
+  };
   const push = channel.push.bind(channel);
   const pushError = stderr.push.bind(stderr);
   channel.push = (chunk) => push(chunk) && !isFull(stderr);

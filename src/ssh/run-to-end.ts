@@ -61,10 +61,14 @@ export async function runToEnd(
       program.exit,
     ]);
     if (exit.code === null && exit.signal === null) throw withoutStatus(hostName, argv);
-    const exitCode = exit.code ?? 128 + (constants.signals[exit.signal as NodeJS.Signals] ?? 0);
+    const exitCode = exit.code ?? 128 + signalNumber(exit.signal);
     if (exitCode !== 0 && !allowFailure) throw failed(hostName, argv, exitCode, exit.signal, stderr);
     return { stdout, stderr, exitCode };
   }
+}
+
+function signalNumber(name: string | null): number {
+  return new Map<string, number>(Object.entries(constants.signals)).get(name ?? '') ?? 0;
 }
 
 async function readAll(stream: Readable, count: (chunk: Buffer) => void): Promise<string> {

@@ -81,9 +81,7 @@ function createSshHost(
   let lostBecause: GridferryError | undefined;
   let closing = false;
 
-  const stopWatching = watchConnection(socket, options.keepaliveMs ?? KEEPALIVE_MS, () =>
-    lose('it stopped answering'),
-  );
+  const stopWatching = watchConnection(socket, options.keepaliveMs ?? KEEPALIVE_MS, () => lose('it stopped answering'));
   const closed = new Promise<Error | undefined>((resolve) => {
     client.once('close', () => {
       const reason = lose('it was closed by the server');
@@ -121,12 +119,12 @@ function createSshHost(
       try {
         start((error, channel) => {
           unanswered.delete(reject);
-          if (error === undefined || error === null) resolve(use(channel));
+          if (error === undefined) resolve(use(channel));
           else reject(lostBecause ?? translate(error));
         });
       } catch (error) {
         unanswered.delete(reject);
-        reject(lostBecause ?? connectionLost(options, messageOf(error), error));
+        reject(lost() ?? connectionLost(options, messageOf(error), error));
       }
     });
   }

@@ -119,7 +119,7 @@ function tryLogin(
 
   return new Promise<Attempt>((resolve, reject) => {
     const timer = setTimeout(() => fail(timedOut(options, phase, connectTimeoutMs)), connectTimeoutMs);
-    const onAbort = (): void => fail(signal?.reason);
+    const onAbort = (): void => fail(signal?.reason as Error);
 
     function settle(action: () => void): void {
       clearTimeout(timer);
@@ -131,10 +131,10 @@ function tryLogin(
       client.on('error', () => {});
       action();
     }
-    function fail(reason: unknown): void {
+    function fail(reason: Error): void {
       settle(() => {
         socket.destroy();
-        reject(reason as Error);
+        reject(reason);
       });
     }
     function answer(attempt: Attempt): void {
@@ -190,7 +190,7 @@ function tryLogin(
         shown = current;
         return accept(current);
       },
-      authHandler: ways.next as never,
+      authHandler: (left, partial, use) => use(ways.next(left, partial) as AnyAuthMethod),
     });
     socket.once('data', (chunk: Buffer) => (firstBytes = chunk));
     // Without it everything that goes back and forth is 3 to 13 times slower.

@@ -2,6 +2,13 @@ import type { ExecOptions, SpawnOptions } from '../ssh/host.ts';
 import { findTools } from './bench-tools.ts';
 import { locationKey, type Workbench, type WorkbenchOptions } from './workbench.ts';
 
+export const WORK_FOLDERS = '/var/lib/gridferry';
+
+/** The work folder of the bench of this name. */
+export function folderOf(name: string): string {
+  return `${WORK_FOLDERS}/${name}`;
+}
+
 /** Programs run as root on the host itself; volumes are their folders. */
 export async function openDirectWorkbench(
   { host, locations, name, signal }: WorkbenchOptions,
@@ -13,7 +20,7 @@ export async function openDirectWorkbench(
       location.kind === 'volume' ? (mountpoints.get(location.name) as string) : location.path,
     ]),
   );
-  const workFolder = `/var/lib/gridferry/${name}`;
+  const workFolder = folderOf(name);
   const exec: Workbench['exec'] = (argv, options: ExecOptions = {}) => host.exec(argv, { ...options, root: true });
   const cancellable = signal ? { signal } : {};
   // Root's own umask decides otherwise, and the parent folder may be shared by transfers.

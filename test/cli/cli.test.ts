@@ -68,7 +68,7 @@ spec:
   targetServerRef: {name: ${target}}
 `;
 
-t.test('help and version answer without a state; a mistyped command is told the nearest', async (t) => {
+void t.test('help and version answer without a state; a mistyped command is told the nearest', async (t) => {
   const { run } = workplace(t, {});
   const help = await run('--help');
   t.equal(help.code, 0);
@@ -87,13 +87,13 @@ t.test('help and version answer without a state; a mistyped command is told the 
   });
 });
 
-t.test('without a state, reading commands say how to get one', async (t) => {
+void t.test('without a state, reading commands say how to get one', async (t) => {
   const { run } = workplace(t, {});
   t.match(await run('get', 'all'), { code: 2, stdout: '', stderr: /^error GF_CLI_NO_STATE: .*gridferry run/ });
   t.match(await run('run', 'nowhere', '--once'), { code: 2, stderr: /^error GF_CLI_NO_DIRECTORY: / });
 });
 
-t.test('validate names file, line and column, and the nearest field', async (t) => {
+void t.test('validate names file, line and column, and the nearest field', async (t) => {
   const { run } = workplace(t, {
     'a.yaml': TRANSFER('alpha2').replace('container', 'contaner') + '---\n' + SERVER('alpha', '10.0.0.1'),
     'b.yaml': SERVER('alpha2', '10.0.0.2') + '  adress: x\n',
@@ -106,7 +106,7 @@ t.test('validate names file, line and column, and the nearest field', async (t) 
   t.match(stdout, /^manifests\/c\.yaml:\d+:\d+: .*GF_MANIFEST_YAML/m);
 });
 
-t.test('validate finds names that no manifest has', async (t) => {
+void t.test('validate finds names that no manifest has', async (t) => {
   const { root, run } = workplace(t, {
     'a.yaml': [TRANSFER('bta'), SERVER('alpha', '10.0.0.1'), SERVER('beta', '10.0.0.2')].join('---\n'),
   });
@@ -134,7 +134,7 @@ t.test('validate finds names that no manifest has', async (t) => {
   });
 });
 
-t.test('validate looks for secrets in the secrets directory, too', async (t) => {
+void t.test('validate looks for secrets in the secrets directory, too', async (t) => {
   const { root, run } = workplace(t, { 'a.yaml': SERVER('alpha', '10.0.0.1') });
   const folder = join(root, 'secrets/default/login');
   mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -145,7 +145,7 @@ t.test('validate looks for secrets in the secrets directory, too', async (t) => 
   t.match(await run('validate', 'manifests', '--secrets-dir', 'secrets'), { code: 2, stdout: /open to other users/ });
 });
 
-t.test('all examples are valid', async (t) => {
+void t.test('all examples are valid', async (t) => {
   const { run } = workplace(t, {});
   const examples = join(import.meta.dirname, '../../examples');
   for (const name of ['quickstart', 'compose', 'service-with-addons', 'password-login']) {
@@ -160,7 +160,7 @@ t.test('all examples are valid', async (t) => {
   }
 });
 
-t.test('run --once on nothing but bad files ends with 2 and says where', async (t) => {
+void t.test('run --once on nothing but bad files ends with 2 and says where', async (t) => {
   const { run } = workplace(t, { 'a.yaml': TRANSFER('beta').replace('container: web', 'contaner: web') });
   const { code, stdout, stderr } = await run('run', 'manifests', '--once', '--log-level', 'silent');
   t.equal(code, 2);
@@ -168,7 +168,7 @@ t.test('run --once on nothing but bad files ends with 2 and says where', async (
   t.match(stderr, /^manifests\/a\.yaml:5:3: .*contaner/m);
 });
 
-t.test(
+void t.test(
   'run --once reports a server that cannot be used and what waits for it, and others read its state',
   async (t) => {
     // A port where nobody listens any more.
@@ -221,7 +221,7 @@ t.test(
   },
 );
 
-t.test('run goes on until SIGTERM, then ends well; meanwhile a second one is refused', async (t) => {
+void t.test('run goes on until SIGTERM, then ends well; meanwhile a second one is refused', async (t) => {
   const { run, start } = workplace(t, { 'a.yaml': SECRET });
   const child = start('run', 'manifests', '--listen', '127.0.0.1:0');
   const end = ended(child);
@@ -249,7 +249,7 @@ t.test('run goes on until SIGTERM, then ends well; meanwhile a second one is ref
   t.equal((await end).code, 0);
 });
 
-t.test('a reader that has seen enough ends the program without a word', async (t) => {
+void t.test('a reader that has seen enough ends the program without a word', async (t) => {
   const { start } = workplace(t, {});
   const child = start('--help');
   child.stdout.destroy();

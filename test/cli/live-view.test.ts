@@ -50,7 +50,7 @@ function setting(isTTY: boolean, env: NodeJS.ProcessEnv = { NO_COLOR: '1' }) {
 
 const step = { name: 'copy-images', phase: 'Uploading', state: 'Done', attempts: 1 } as const;
 
-t.test(
+void t.test(
   'without a terminal there is a line for each phase, each ended step, and now and then for progress',
   async (t) => {
     const { view, text, pass } = setting(false);
@@ -81,7 +81,7 @@ t.test(
   },
 );
 
-t.test('on a terminal the view is redrawn in place, within its width', async (t) => {
+void t.test('on a terminal the view is redrawn in place, within its width', async (t) => {
   const { view, text, pass } = setting(true);
   view.update(
     transfer({ phase: 'Uploading', currentStep: 'precopy-data', progressPercent: 50, message: 'x'.repeat(200) }),
@@ -100,12 +100,12 @@ t.test('on a terminal the view is redrawn in place, within its width', async (t)
   t.ok(text().endsWith('✘ move-web Failed: GF_X: it broke\n'));
 });
 
-t.test('a hostile message cannot take over the terminal', async (t) => {
+void t.test('a hostile message cannot take over the terminal', async (t) => {
   const lines = liveLines(transfer({ phase: 'Pending', message: '\u001b]0;owned\u0007 hi' }), 100, createPaint(false));
   t.notMatch(lines.join(''), /[\u001b\u0007]/);
 });
 
-t.test('a bar is as long as asked, whatever the percentage', async (t) => {
+void t.test('a bar is as long as asked, whatever the percentage', async (t) => {
   for (const percent of [-5, 0, 33, 100, 250]) t.equal(Array.from(progressBar(percent, 10)).length, 10);
   t.equal(progressBar(30, 10), '███░░░░░░░');
 });

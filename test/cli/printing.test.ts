@@ -16,7 +16,7 @@ import { newLines } from '../../src/cli/transfer-log.ts';
 
 const NOW = Date.parse('2026-03-01T12:00:00Z');
 
-t.test('an age reads as kubectl writes it', async (t) => {
+void t.test('an age reads as kubectl writes it', async (t) => {
   const second = 1000;
   const minute = 60 * second;
   const hour = 60 * minute;
@@ -47,7 +47,7 @@ t.test('an age reads as kubectl writes it', async (t) => {
   t.equal(ageOf('not a time', NOW), '<unknown>');
 });
 
-t.test('a printer column path leads through fields, positions and filters', async (t) => {
+void t.test('a printer column path leads through fields, positions and filters', async (t) => {
   const object = {
     spec: { ports: [{ port: 80 }, { port: 443 }], 'with.dot': 1 },
     status: {
@@ -72,7 +72,7 @@ t.test('a printer column path leads through fields, positions and filters', asyn
   t.throws(() => evaluateJsonPath('.a[', object), { code: 'GF_CLI_JSONPATH' });
 });
 
-t.test('a table has kubectl padding, and nothing in it moves the cursor', async (t) => {
+void t.test('a table has kubectl padding, and nothing in it moves the cursor', async (t) => {
   t.same(renderTable({ header: ['NAME', 'A', 'AGE'], rows: [['a-long-name', '', '3s']] }), [
     'NAME          A     AGE',
     'a-long-name         3s',
@@ -81,7 +81,7 @@ t.test('a table has kubectl padding, and nothing in it moves the cursor', async 
   t.same(renderTable({ header: ['NAME'], rows: [['a\u001b[2Jb\tc']] })[1], 'a�[2Jb c');
 });
 
-t.test('the columns of a custom kind are those of its CRD', async (t) => {
+void t.test('the columns of a custom kind are those of its CRD', async (t) => {
   const server = {
     apiVersion: 'gridferry.io/v1alpha1',
     kind: 'ManagedServer',
@@ -97,7 +97,7 @@ t.test('the columns of a custom kind are those of its CRD', async (t) => {
   t.same(wide.header, ['NAMESPACE', 'NAME', 'ADDRESS', 'PHASE', 'REASON', 'DOCKER', 'OS', 'FINGERPRINT', 'AGE']);
 });
 
-t.test('a Secret shows how much it holds, never what', async (t) => {
+void t.test('a Secret shows how much it holds, never what', async (t) => {
   const secret = {
     apiVersion: 'v1',
     kind: 'Secret',
@@ -111,7 +111,7 @@ t.test('a Secret shows how much it holds, never what', async (t) => {
   t.notMatch(text, /hunter22|aHVudGVy/);
 });
 
-t.test('kinds go by plural, singular, kind, short name, full name and category, in any case', async (t) => {
+void t.test('kinds go by plural, singular, kind, short name, full name and category, in any case', async (t) => {
   for (const word of [
     'transfers',
     'transfer',
@@ -157,7 +157,7 @@ function print(options: Partial<PrinterOptions>, objects: KubeObject[]): string[
   return lines;
 }
 
-t.test('objects print as table, JSON, YAML and names', async (t) => {
+void t.test('objects print as table, JSON, YAML and names', async (t) => {
   const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'a' }, data: { on: 'eWVz' } } as KubeObject;
   t.same(print({}, [secret]), ['NAME   TYPE     DATA   AGE', 'a      Opaque   1      <unknown>']);
   t.same(print({ header: false }, [secret]), ['a      Opaque   1      <unknown>']);
@@ -172,7 +172,7 @@ t.test('objects print as table, JSON, YAML and names', async (t) => {
   );
 });
 
-t.test('a watch keeps its columns in line and prints its header once', async (t) => {
+void t.test('a watch keeps its columns in line and prints its header once', async (t) => {
   const lines: string[] = [];
   const output = { isTTY: false, print: (text: string) => void lines.push(text), note: () => undefined };
   const options = { format: 'table', header: true, withNamespace: false, namePrefixes: false, asList: true } as const;
@@ -188,7 +188,7 @@ t.test('a watch keeps its columns in line and prints its header once', async (t)
   ]);
 });
 
-t.test('figures are written for people', async (t) => {
+void t.test('figures are written for people', async (t) => {
   t.same([0, 1023, 1536, 200 * 1024 * 1024].map(formatBytes), ['0 B', '1023 B', '1.5 KiB', '200 MiB']);
   t.same([0.42, 5.25, 42.4, 200, 7300].map(formatSeconds), ['0.42 s', '5.3 s', '42 s', '3m20s', '2h1m']);
   t.same(['targetServerRef', 'apiBaseURL', 'DNSTarget', 'app.io/x'].map(titleOf), [
@@ -199,7 +199,7 @@ t.test('figures are written for people', async (t) => {
   ]);
 });
 
-t.test('following a log prints each line once, though old lines leave it', async (t) => {
+void t.test('following a log prints each line once, though old lines leave it', async (t) => {
   t.same(newLines(['a', 'b'], ['a', 'b', 'c']), ['c']);
   t.same(newLines(['a', 'b', 'c'], ['c', 'd']), ['d']);
   t.same(newLines(['a', 'a'], ['a', 'a', 'a']), ['a']);
@@ -207,7 +207,7 @@ t.test('following a log prints each line once, though old lines leave it', async
   t.same(newLines([], ['a']), ['a']);
 });
 
-t.test('an address to listen on may leave out the host, and is checked', async (t) => {
+void t.test('an address to listen on may leave out the host, and is checked', async (t) => {
   t.same(parseListen(':9090'), { host: '127.0.0.1', port: 9090 });
   t.same(parseListen('0.0.0.0:0'), { host: '0.0.0.0', port: 0 });
   t.same(parseListen('[::1]:80'), { host: '::1', port: 80 });

@@ -34,7 +34,7 @@ function server(status: object): KubeObject {
   };
 }
 
-t.test('a transfer is judged by its phase, and only by what it says of the present spec', async (t) => {
+void t.test('a transfer is judged by its phase, and only by what it says of the present spec', async (t) => {
   t.equal(judgeObject(transfer({ phase: 'Completed' }), false).kind, 'good');
   t.equal(judgeObject(transfer({ phase: 'RolledBack' }), false).kind, 'good');
   t.equal(judgeObject(transfer({ phase: 'Failed' }), false).kind, 'failed');
@@ -45,7 +45,7 @@ t.test('a transfer is judged by its phase, and only by what it says of the prese
   t.equal(judgeObject(transfer({}), true).kind, 'working');
 });
 
-t.test('a transfer that only somebody else can set going is waiting', async (t) => {
+void t.test('a transfer that only somebody else can set going is waiting', async (t) => {
   const refused = { phase: 'Pending', conditions: [condition('Accepted', 'False', 'ServerNotFound', 'no beta')] };
   t.match(judgeObject(transfer(refused), false), { kind: 'waiting', message: /no beta/ });
   const locked = { phase: 'Pending', conditions: [condition('LockAcquired', 'False', 'Waiting', 'waits for other')] };
@@ -53,7 +53,7 @@ t.test('a transfer that only somebody else can set going is waiting', async (t) 
   t.equal(judgeObject(transfer({ phase: 'Uploading', message: 'suspended before step x' }), false).kind, 'waiting');
 });
 
-t.test('a server gets three probes before Offline is final', async (t) => {
+void t.test('a server gets three probes before Offline is final', async (t) => {
   const conditions = [condition('Ready', 'False', 'Refused', 'GF_SSH_REFUSED: nobody listens')];
   t.equal(judgeObject(server({ phase: 'Online' }), true).kind, 'good');
   t.equal(judgeObject(server({ phase: 'Offline', conditions, consecutiveFailures: 2 }), true).kind, 'working');
@@ -81,7 +81,7 @@ function world(objects: () => KubeObject[], pending: () => Partial<Pending> = ()
   return { client, manager, controllers, clock: systemClock, signal: AbortSignal.timeout(10_000) };
 }
 
-t.test('everything is settled when nothing changes by itself any more', async (t) => {
+void t.test('everything is settled when nothing changes by itself any more', async (t) => {
   let phase = 'Uploading';
   setTimeout(() => (phase = 'Completed'), 500);
   const started = performance.now();
@@ -98,7 +98,7 @@ t.test('everything is settled when nothing changes by itself any more', async (t
   t.match(verdicts, [{ verdict: { kind: 'good' } }]);
 });
 
-t.test('what has not been looked at since the start is not settled, whatever its old status says', async (t) => {
+void t.test('what has not been looked at since the start is not settled, whatever its old status says', async (t) => {
   let ready: Pending['ready'] = [{ controller: 'managedserver', key: 'default/alpha', priority: 'resync' }];
   setTimeout(() => (ready = []), 400);
   const started = performance.now();
@@ -111,7 +111,7 @@ t.test('what has not been looked at since the start is not settled, whatever its
   t.ok(performance.now() - started >= 400);
 });
 
-t.test('one that waits for a lock is not given up while the holder works, nor right after', async (t) => {
+void t.test('one that waits for a lock is not given up while the holder works, nor right after', async (t) => {
   let first = transfer({ phase: 'Uploading' });
   let second = transfer({ phase: 'Pending', conditions: [condition('LockAcquired', 'False', 'Waiting')] });
   second.metadata.name = 'second';
@@ -131,12 +131,12 @@ t.test('one that waits for a lock is not given up while the holder works, nor ri
   );
 });
 
-t.test('the signal ends the waiting', async (t) => {
+void t.test('the signal ends the waiting', async (t) => {
   const options = { ...world(() => [transfer({})]), signal: AbortSignal.timeout(100) };
   await t.rejects(waitUntilSettled(options), { name: 'TimeoutError' });
 });
 
-t.test('the summary decides the exit code: bad files before failures before success', async (t) => {
+void t.test('the summary decides the exit code: bad files before failures before success', async (t) => {
   const entry = (verdict: ObjectVerdict['verdict']): ObjectVerdict => ({
     type: Transfers,
     object: transfer({}),

@@ -1,7 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import t from 'tap';
-import { cutLink, fleetDown, fleetExec, fleetUp, healLink, stopService, startService } from '../../src/sandbox/fleet.ts';
+import {
+  cutLink,
+  fleetDown,
+  fleetExec,
+  fleetUp,
+  healLink,
+  stopService,
+  startService,
+} from '../../src/sandbox/fleet.ts';
 import { readFilesystem } from '../../src/ssh/filesystem.ts';
 import { readHostFacts } from '../../src/ssh/host-facts.ts';
 import { connectSsh } from '../../src/ssh/ssh-host.ts';
@@ -44,7 +52,10 @@ await t.test('root by key, pat by password, deploy by key', async (t) => {
 });
 
 await t.test('a wrong password is told apart', async (t) => {
-  await t.rejects(login('pat', { credentials: { password: 'wrong' } }), { code: 'GF_SSH_AUTH_FAILED', message: /pat by password/ });
+  await t.rejects(login('pat', { credentials: { password: 'wrong' } }), {
+    code: 'GF_SSH_AUTH_FAILED',
+    message: /pat by password/,
+  });
 });
 
 await t.test('who may not become root is told so', async (t) => {
@@ -138,11 +149,18 @@ await t.test('a server with another host key is refused, naming both', async (t)
   const found = /SHA256:\S+/.exec(shown.stdout)?.[0] ?? '';
   const error = await t.rejects(login('root'), { code: 'GF_SSH_HOST_KEY_CHANGED' });
   t.ok((error as Error).message.includes(found) && (error as Error).message.includes(pinned.pinned));
-  await t.rejects(login('root', { hostKey: { strict: true } }), { code: 'GF_SSH_HOST_KEY_UNKNOWN', details: { found } });
+  await t.rejects(login('root', { hostKey: { strict: true } }), {
+    code: 'GF_SSH_HOST_KEY_UNKNOWN',
+    details: { found },
+  });
   const host = await login('root', { hostKey: { acceptNew: true } });
   t.equal(host.hostKey.fingerprint, found);
   await host.close();
-  await fleetExec(FLEET, 'alpha', ['sh', '-c', 'cd /etc/ssh && mv old ssh_host_ed25519_key && mv old.pub ssh_host_ed25519_key.pub']);
+  await fleetExec(FLEET, 'alpha', [
+    'sh',
+    '-c',
+    'cd /etc/ssh && mv old ssh_host_ed25519_key && mv old.pub ssh_host_ed25519_key.pub',
+  ]);
   await stopService(FLEET, 'alpha', 'sshd');
   await startService(FLEET, 'alpha', 'sshd');
 });

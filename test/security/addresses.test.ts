@@ -3,7 +3,10 @@ import { checkAddress } from '../../src/security/addresses.ts';
 
 const open = { allowPrivate: true };
 const closed = { allowPrivate: false };
-const answer = (...addresses: string[]) => () => Promise.resolve(addresses);
+const answer =
+  (...addresses: string[]) =>
+  () =>
+    Promise.resolve(addresses);
 
 await t.test('public addresses are allowed as they are', async (t) => {
   for (const address of ['8.8.8.8', '203.0.114.1', '2606:4700::1111', '64:ff9b::808:808']) {

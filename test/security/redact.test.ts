@@ -7,7 +7,15 @@ import { redactingStream } from '../../src/security/redacting-stream.ts';
 import { isSecretName } from '../../src/security/secret-patterns.ts';
 import { generateKey } from '../support/ssh-peer.ts';
 
-const SECRETS = ['correct-horse', 'p@ss "word"\\1/+&', 'über€geheim', 'aaaa', 'line one\nline two', 'ab$&c', 'x\ny\nzz'];
+const SECRETS = [
+  'correct-horse',
+  'p@ss "word"\\1/+&',
+  'über€geheim',
+  'aaaa',
+  'line one\nline two',
+  'ab$&c',
+  'x\ny\nzz',
+];
 
 function knowing(...secrets: readonly string[]): Redactor {
   const redactor = createRedactor();
@@ -101,7 +109,9 @@ await t.test('what is no secret stays', (t) => {
 
 await t.test('no planted secret survives a stream, wherever it is cut', async (t) => {
   const redactor = knowing(...SECRETS);
-  const text = SECRETS.map((secret, index) => `${'.'.repeat(index)}${secret}\nplain ${index} ${secret}${secret}`).join('\n');
+  const text = SECRETS.map((secret, index) => `${'.'.repeat(index)}${secret}\nplain ${index} ${secret}${secret}`).join(
+    '\n',
+  );
   for (let size = 1; size <= 24; size++) {
     const stream = redactingStream(redactor);
     let result = '';
@@ -130,7 +140,7 @@ await t.test('a stream passes lines on as they come, and does not hoard a long o
   const stream = redactingStream(knowing('correct-horse'));
   stream.write('one\ntwo');
   t.equal(String(stream.read()), 'one\n');
-  stream.write(`${'x'.repeat(200_000)}`);
+  stream.write('x'.repeat(200_000));
   t.ok(String(stream.read()).length > 100_000);
   stream.destroy();
   t.end();

@@ -2,8 +2,48 @@ import { spawnSync } from 'node:child_process';
 import t from 'tap';
 import { shellQuote } from '../../src/security/shell-quote.ts';
 
-const PIECES = ["'", '"', '\\', '!', '$(id)', '`id`', '\n', '\r', '\t', ' ', '-', '--', '*', '?', '~', '#', ';', '&', '|'];
-const MORE = ['<', '>', '(', ')', '{a,b}', '[a]', '=', '%', '^', '@', 'ü', '€', '😀', 'a', 'Z', '0', '$HOME', "''", '\x7f'];
+const PIECES = [
+  "'",
+  '"',
+  '\\',
+  '!',
+  '$(id)',
+  '`id`',
+  '\n',
+  '\r',
+  '\t',
+  ' ',
+  '-',
+  '--',
+  '*',
+  '?',
+  '~',
+  '#',
+  ';',
+  '&',
+  '|',
+];
+const MORE = [
+  '<',
+  '>',
+  '(',
+  ')',
+  '{a,b}',
+  '[a]',
+  '=',
+  '%',
+  '^',
+  '@',
+  'ü',
+  '€',
+  '😀',
+  'a',
+  'Z',
+  '0',
+  '$HOME',
+  "''",
+  '\x7f',
+];
 
 await t.test('plain words stay readable', (t) => {
   t.equal(shellQuote(['docker', 'ps', '--format=json', '/a/b', 'a@b:c']), "docker ps '--format=json' /a/b a@b:c");
@@ -37,7 +77,5 @@ function randomWords(count: number): string[] {
     return Math.floor((state / 2 ** 32) * below);
   };
   const all = [...PIECES, ...MORE];
-  return Array.from({ length: count }, () =>
-    Array.from({ length: next(8) }, () => all[next(all.length)]).join(''),
-  );
+  return Array.from({ length: count }, () => Array.from({ length: next(8) }, () => all[next(all.length)]).join(''));
 }

@@ -128,10 +128,20 @@ await t.test('who gives up does not stop the others; the last one stops the atte
   const waiting = [pool.acquire(alpha, one.signal), pool.acquire(alpha, two.signal)];
   await setImmediate();
   one.abort(new Error('one'));
-  await t.rejects(async () => void (await waiting[0]), { message: 'one' });
+  await t.rejects(
+    async () => {
+      await waiting[0];
+    },
+    { message: 'one' },
+  );
   t.equal(attempts[0]?.signal.aborted, false);
   two.abort(new Error('two'));
-  await t.rejects(async () => void (await waiting[1]), { message: 'two' });
+  await t.rejects(
+    async () => {
+      await waiting[1];
+    },
+    { message: 'two' },
+  );
   t.equal(attempts[0]?.signal.aborted, true);
   void pool.acquire(alpha).catch(() => {});
   await setImmediate();

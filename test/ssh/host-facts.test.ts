@@ -18,7 +18,10 @@ await t.test('this machine knows itself', async (t) => {
   const uname = spawnSync('uname', ['-r'], { encoding: 'utf8' }).stdout.trim();
   t.equal(facts.kernel, uname);
   t.match(facts.bootId, /^[0-9a-f-]{36}$/);
-  t.ok(Math.abs(facts.clockSkewMs) <= facts.clockSkewErrorMs + 5, `${facts.clockSkewMs} ± ${facts.clockSkewErrorMs} ms`);
+  t.ok(
+    Math.abs(facts.clockSkewMs) <= facts.clockSkewErrorMs + 5,
+    `${facts.clockSkewMs} ± ${facts.clockSkewErrorMs} ms`,
+  );
   t.ok(facts.cpus >= 1 && facts.memoryBytes > 1e8);
   t.match(facts.tools, { tar: { path: /^\/.*tar$/, version: /tar/, gnu: true }, find: { gnu: true } });
 });

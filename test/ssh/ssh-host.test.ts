@@ -28,7 +28,11 @@ await t.test('a server over SSH is a host like any other', async (t) => {
 });
 
 await t.test('it works whatever shell the user logs in to', async (t) => {
-  for (const shell of [['bash', '-c'], ['dash', '-c'], ['busybox', 'sh', '-c']]) {
+  for (const shell of [
+    ['bash', '-c'],
+    ['dash', '-c'],
+    ['busybox', 'sh', '-c'],
+  ]) {
     const { host } = await connected(t, { shell });
     const nasty = ["it's", 'a\\b', '!!', 'a\nb', '$(id)', ''];
     const { stdout } = await host.exec(['printf', '%s\\0', ...nasty]);
@@ -145,10 +149,13 @@ await t.test('host keys', async (t) => {
     const small = await startSshPeer({ password: 'pw', hostKeys: ['ecdsa'] });
     t.teardown(() => small.close());
     const { publicKey } = parsePublicKey(generateKey('ed25519').public);
-    await t.rejects(connectSsh({ ...base, port: small.port, credentials: { password: 'pw' }, hostKey: { pinned: publicKey } }), {
-      code: 'GF_SSH_HOST_KEY_CHANGED',
-      details: { found: parsePublicKey(small.hostKeys[0] ?? '').fingerprint },
-    });
+    await t.rejects(
+      connectSsh({ ...base, port: small.port, credentials: { password: 'pw' }, hostKey: { pinned: publicKey } }),
+      {
+        code: 'GF_SSH_HOST_KEY_CHANGED',
+        details: { found: parsePublicKey(small.hostKeys[0] ?? '').fingerprint },
+      },
+    );
   });
 
   await t.test('without a pin it says which key was found and where to put it', async (t) => {
@@ -181,7 +188,11 @@ await t.test('servers that do not answer as they should', async (t) => {
       { code: 'GF_SSH_PROTOCOL', message: /not an SSH server \(it sent "HTTP\/1\.1 400 Bad Request"\)/ },
     ],
     ['sends rubbish', (s) => s.write(Buffer.alloc(70_000, 'x')), { code: 'GF_SSH_PROTOCOL' }],
-    ['sends rubbish after its greeting', (s) => s.write(`SSH-2.0-x\r\n${'z'.repeat(50_000)}`), { code: 'GF_SSH_PROTOCOL' }],
+    [
+      'sends rubbish after its greeting',
+      (s) => s.write(`SSH-2.0-x\r\n${'z'.repeat(50_000)}`),
+      { code: 'GF_SSH_PROTOCOL' },
+    ],
   ];
   for (const [what, behave, expected] of cases) {
     await t.test(`one that ${what}`, async (t) => {
@@ -195,7 +206,11 @@ await t.test('servers that do not answer as they should', async (t) => {
   await t.test('one that is not there', async (t) => {
     const { port, server } = await listen(t, () => {});
     await new Promise((resolve) => server.close(resolve));
-    await t.rejects(connectSsh({ ...base, port }), { code: 'GF_SSH_REFUSED', class: 'retryable', message: /spec\.ssh\.port/ });
+    await t.rejects(connectSsh({ ...base, port }), {
+      code: 'GF_SSH_REFUSED',
+      class: 'retryable',
+      message: /spec\.ssh\.port/,
+    });
   });
 
   await t.test('one whose name means nothing', async (t) => {
@@ -274,7 +289,10 @@ await t.test('becoming root', async (t) => {
   await t.test('is not tried when the resource does not allow it', async (t) => {
     const { host } = await connected(t, { sudo: 'works' });
     t.equal(host.isRoot, false);
-    await t.rejects(host.exec(['id'], { root: true }), { code: 'GF_SSH_SUDO_REFUSED', message: /spec\.ssh\.sudo is false/ });
+    await t.rejects(host.exec(['id'], { root: true }), {
+      code: 'GF_SSH_SUDO_REFUSED',
+      message: /spec\.ssh\.sudo is false/,
+    });
   });
 
   await t.test('that sudo refuses is said with its own words', async (t) => {
@@ -326,7 +344,11 @@ await t.test('sessions', async (t) => {
 
   await t.test('that are refused altogether are an error, after some tries', async (t) => {
     const { host } = await connected(t, { maxSessions: 0 });
-    await t.rejects(host.exec(['true']), { code: 'GF_SSH_SESSION_REFUSED', class: 'retryable', message: /MaxSessions/ });
+    await t.rejects(host.exec(['true']), {
+      code: 'GF_SSH_SESSION_REFUSED',
+      class: 'retryable',
+      message: /MaxSessions/,
+    });
   });
 
   await t.test('a program that waits for its turn can be given up', async (t) => {

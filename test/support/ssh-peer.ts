@@ -151,12 +151,13 @@ function authenticator(options: SshPeerOptions): (context: AuthContext) => void 
   };
 }
 
+type Handler = (protocol: unknown, id: number, type: string, wantReply: boolean, data: string) => void;
 type Signals = Map<number, (name: string) => void>;
 
 /** ssh2's own server drops signals for a program that runs. */
 function hearSignals(connection: Connection): Signals {
   const signals: Signals = new Map();
-  const { _handlers: handlers } = (connection as unknown as { _protocol: { _handlers: Record<string, Function> } })
+  const { _handlers: handlers } = (connection as unknown as { _protocol: { _handlers: Record<string, Handler> } })
     ._protocol;
   const original = handlers['CHANNEL_REQUEST'];
   handlers['CHANNEL_REQUEST'] = (protocol: unknown, id: number, type: string, wantReply: boolean, data: string) => {

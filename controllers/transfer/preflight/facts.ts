@@ -15,6 +15,7 @@ import { isEmptyTree } from '../../../src/volumes/measure.ts';
 import { openWorkbench } from '../../../src/volumes/workbench.ts';
 import type { DataLocation } from '../../../src/volumes/workbench.ts';
 import type { TransferStatus } from '../../../src/api/resources.ts';
+import { benchName } from '../benches.ts';
 import type { TransferContext } from '../context.ts';
 import { marksOf } from '../context.ts';
 import type { DataItem } from '../data-set.ts';
@@ -182,7 +183,7 @@ async function listVolumes(
     host: engine.host,
     docker: engine.docker,
     locations,
-    name: `gridferry-look-${context.transfer.metadata.uid ?? ''}`,
+    name: benchName(context, 'look-'),
     labels: marks,
     readOnly: true,
     signal: context.signal,

@@ -1,5 +1,6 @@
 import { measureTree } from '../../../src/volumes/measure.ts';
 import { formatBytes } from '../../format-bytes.ts';
+import { sweep } from '../benches.ts';
 import { pathOn } from '../data-set.ts';
 import type { TransferStatus } from '../../../src/api/resources.ts';
 import type { Step } from '../step.ts';
@@ -37,5 +38,9 @@ export const captureSource: Step = {
       },
       message: `${capture.containers.map((container) => container.name).join(', ')}: ${String(capture.images.length)} image(s), ${String(data.length)} volume(s) and path(s), ${formatBytes(bytes)}`,
     };
+  },
+  async undo(context) {
+    await sweep(context, 'source');
+    return undefined;
   },
 };

@@ -3,7 +3,9 @@ import { verifyTrees } from '../../../src/volumes/verify.ts';
 import type { TransferContext } from '../context.ts';
 import { manifestName, pathOn } from '../data-set.ts';
 import { formatBytes } from '../../format-bytes.ts';
+import type { TransferStatus } from '../../../src/api/resources.ts';
 import { GridferryError } from '../../../src/errors.ts';
+import { wasReached } from '../itinerary.ts';
 import { dataProgress } from '../progress.ts';
 import { assertSourceStopped, assertTargetStopped } from '../source-containers.ts';
 import type { Step } from '../step.ts';
@@ -36,15 +38,21 @@ export const copyFinalDelta: Step = {
     return { record: progress.change, message: `${formatBytes(progress.sent())} sent while stopped` };
   },
   /**
-   * After the commit point clients may have written at the target: what they wrote goes back before the source starts.
-   * Before it, nothing at the target is worth keeping.
+   * Once the public name may have pointed to the target, clients may have written there: that goes back before the source
+   * starts. Before, nothing at the target is worth keeping.
    */
   async undo(context) {
-    if (context.status.committedAt === undefined) return;
-    await returnData(context);
+    if (mayHaveServed(context.status)) await returnData(context);
+    return undefined;
   },
   undoFirst: true,
 };
+
+/** DNS may have been changed by a process that died before it could say so: then only the step's begin is recorded. */
+function mayHaveServed(status: Readonly<TransferStatus>): boolean {
+  if (status.committedAt !== undefined) return true;
+  return status.restore?.dns !== undefined && wasReached(status.steps, 'cut-over-dns');
+}
 
 async function returnData(context: TransferContext): Promise<void> {
   await assertTargetStopped(context);

@@ -24,7 +24,10 @@ export const lockServers: Step = {
     }
     return { message: 'both servers' };
   },
-  undo: unlock,
+  async undo(context) {
+    await sweep(context, 'source', 'target');
+    return unlock(context);
+  },
 };
 
 /** Takes the marks away again; also at the end of a transfer that went well. */

@@ -1,6 +1,10 @@
 import { inspectState, setRestartPolicy, startContainer, stopContainer } from '../../../src/docker/lifecycle.ts';
+import type { RestartPolicyCapture } from '../../../src/docker/container-capture.ts';
+import type { Engine } from '../../../src/docker/engine.ts';
 import { timestamp } from '../../timestamps.ts';
-import { recordedContainers } from '../source-containers.ts';
+import { wasReached } from '../itinerary.ts';
+import { assertTargetStopped, recordedContainers } from '../source-containers.ts';
+import type { RecordedContainer } from '../source-containers.ts';
 import type { Step } from '../step.ts';
 
 /**
@@ -25,17 +29,32 @@ export const quiesceSource: Step = {
     };
   },
   async undo(context) {
+    // Two writers must not be, whatever became of the steps after this one.
+    if (wasReached(context.status.steps, 'start-target')) await assertTargetStopped(context);
     const { engine } = await context.session.source(context);
-    for (const container of recordedContainers(context)) {
-      const state = await inspectState(engine, container.id);
-      if (container.running && !state.running) await startContainer(engine, container.id);
-      await setRestartPolicy(engine, container.id, {
-        name: container.restartPolicy,
-        maximumRetryCount: container.restartMaximumRetryCount ?? 0,
-      });
+    const containers = recordedContainers(context);
+    for (const container of containers.toReversed()) await finishStop(engine, container);
+    for (const container of containers) {
+      if (container.running) await startContainer(engine, container.id);
+      await setRestartPolicy(engine, container.id, policyOf(container));
     }
     return (status) => {
       if (status.downtimeStart !== undefined) status.downtimeEnd = timestamp(context.clock);
     };
   },
 };
+
+/**
+ * A stop signal that was sent cannot be taken back: the container would run on for a while, and then be gone. So a stop
+ * that may have begun is carried through before the start. It began if the restart policy is no longer what it was.
+ */
+async function finishStop(engine: Engine, container: RecordedContainer): Promise<void> {
+  const state = await inspectState(engine, container.id);
+  if (!state.running || !container.running) return;
+  if (container.restartPolicy !== 'no' && state.restartPolicy.name === container.restartPolicy) return;
+  await stopContainer(engine, container.id);
+}
+
+function policyOf(container: RecordedContainer): RestartPolicyCapture {
+  return { name: container.restartPolicy, maximumRetryCount: container.restartMaximumRetryCount ?? 0 };
+}

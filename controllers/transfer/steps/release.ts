@@ -1,7 +1,6 @@
 import { parseDuration } from '../../../src/runtime/duration.ts';
 import { timestamp } from '../../timestamps.ts';
-import { sweepWorkbenches } from '../../../src/volumes/container-workbench.ts';
-import { marksOf } from '../context.ts';
+import { sweep } from '../benches.ts';
 import type { Step } from '../step.ts';
 import { unlock } from './lock-servers.ts';
 
@@ -10,9 +9,7 @@ export const release: Step = {
   name: 'release',
   phase: 'Completed',
   async apply(context) {
-    await context.session.close();
-    const ends = await Promise.all([context.session.source(context), context.session.target(context)]);
-    for (const { engine } of ends) await sweepWorkbenches(engine.docker, marksOf(context.transfer));
+    await sweep(context, 'source', 'target');
     await unlock(context);
     const rollbackDeadline = timestamp(context.clock, parseDuration(context.transfer.spec.rollbackWindow));
     return {

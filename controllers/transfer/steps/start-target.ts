@@ -1,4 +1,4 @@
-import { inspectState, startContainer, stopContainer, waitHealthy } from '../../../src/docker/lifecycle.ts';
+import { inspectState, setRestartPolicy, startContainer, stopContainer, waitHealthy } from '../../../src/docker/lifecycle.ts';
 import { assertSourceStopped, targetContainer, targetContainers } from '../source-containers.ts';
 import { waitsForHealth } from '../start-conditions.ts';
 import type { Step } from '../step.ts';
@@ -24,9 +24,12 @@ export const startTarget: Step = {
   async undo(context) {
     const { engine } = await context.session.target(context);
     for (const { id } of (await targetContainers(context)).toReversed()) {
+      // Else a restart of the engine there could bring it back to life beside the source.
+      await setRestartPolicy(engine, id, { name: 'no', maximumRetryCount: 0 });
       const state = await inspectState(engine, id);
       if (state.running) await stopContainer(engine, id, {});
     }
+    return undefined;
   },
   undoFirst: true,
 };
