@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import type { Transfer } from '../src/api/resources.ts';
 import { servedTypes } from '../src/api/resources.ts';
 import { createLiveView, followTransfers } from '../src/cli/live-view.ts';
-import { formatBytes, formatSeconds } from '../src/cli/format.ts';
+import { formatBytes } from '../controllers/format-bytes.ts';
+import { formatSeconds } from '../src/cli/format.ts';
 import { wantsColor } from '../src/cli/output.ts';
 import { GridferryError, messageOf } from '../src/errors.ts';
 import { createSchemaAdmission } from '../src/home/schema-admission.ts';
@@ -145,8 +146,9 @@ async function runExample(
 
 function startGridferry(args: readonly string[], logFile: string): ChildProcess {
   // It must not outlive the demo, however that ends.
-  const command = ['--pdeathsig', 'KILL', '--', process.execPath, join(ROOT, 'bin/gridferry.js'), ...args];
-  const child = spawn('setpriv', command, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+  const wrapper = ['setpriv', '--pdeathsig', 'KILL', '--'] as const;
+  const [program, ...rest] = [...wrapper, process.execPath, join(ROOT, 'bin/gridferry.js'), ...args];
+  const child = spawn(program, rest, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
   const log = createWriteStream(logFile, { mode: 0o600 });
   child.stdout.pipe(log, { end: false });
   child.stderr.pipe(log, { end: false });

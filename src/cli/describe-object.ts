@@ -90,8 +90,8 @@ function isBranch(value: unknown): boolean {
 }
 
 function leaf(value: unknown): string {
-  if (value === null || value === undefined || typeof value === 'object') return '<none>';
-  return printable(String(value as string | number | boolean));
+  if (typeof value === 'string') return printable(value);
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : '<none>';
 }
 
 /** `targetServerRef` as `Target Server Ref`. */

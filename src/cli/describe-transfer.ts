@@ -1,5 +1,6 @@
 import type { Transfer, TransferStatus } from '../api/resources.ts';
-import { formatBytes, formatSeconds } from './format.ts';
+import { formatBytes } from '../../controllers/format-bytes.ts';
+import { formatSeconds } from './format.ts';
 import { renderTable } from './table.ts';
 import { indented, renderPairs } from './text-layout.ts';
 

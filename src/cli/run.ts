@@ -36,7 +36,7 @@ export function registerRun(program: Command): void {
     )
     .option('--listen <host:port>', 'serve /healthz, /readyz and /metrics there, such as 127.0.0.1:9090')
     .action(async (directory: string, options: RunCommandOptions) => {
-      const [{ runDirectory }, { parseListen }, { defaultStateDirectory }] = await Promise.all([
+      const [{ runDirectory }, { parseListen }, { defaultStateDirectory, stateFromEnvironment }] = await Promise.all([
         import('./run-directory.ts'),
         import('./listen-address.ts'),
         import('./state-directory.ts'),
@@ -52,7 +52,7 @@ export function registerRun(program: Command): void {
       process.exitCode = await runDirectory({
         directory,
         once: options.once === true,
-        stateDirectory: options.state ?? process.env['GRIDFERRY_STATE'] ?? defaultStateDirectory(directory),
+        stateDirectory: options.state ?? stateFromEnvironment() ?? defaultStateDirectory(directory),
         namespace: options.namespace,
         logLevel: options.logLevel,
         stop: stop.signal,

@@ -41,6 +41,12 @@ export function recordSource(stateDirectory: string, directory: string): void {
   writeFileSync(join(stateDirectory, SOURCE_FILE), `${realOr(directory)}\n`, { mode: 0o600 });
 }
 
+/** GRIDFERRY_STATE, unless it is empty. */
+export function stateFromEnvironment(env: NodeJS.ProcessEnv = process.env): string | undefined {
+  const path = env['GRIDFERRY_STATE'];
+  return path === '' ? undefined : path;
+}
+
 export interface FoundState {
   readonly path: string;
   /** Why this one, when it had to be chosen among several. */
@@ -58,7 +64,7 @@ export function findState(
   env: NodeJS.ProcessEnv = process.env,
   currentDirectory: string = process.cwd(),
 ): FoundState {
-  const given = named ?? (env['GRIDFERRY_STATE'] === '' ? undefined : env['GRIDFERRY_STATE']);
+  const given = named ?? stateFromEnvironment(env);
   if (given !== undefined) {
     const path = resolve(currentDirectory, given);
     if (existsSync(join(path, STORE_FILE))) return { path };

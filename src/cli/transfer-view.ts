@@ -1,5 +1,6 @@
 import type { Transfer, TransferStatus } from '../api/resources.ts';
-import { formatBytes, formatSeconds } from './format.ts';
+import { formatBytes } from '../../controllers/format-bytes.ts';
+import { formatSeconds } from './format.ts';
 import { printable } from './table.ts';
 import { hasEnded } from './transfer-log.ts';
 

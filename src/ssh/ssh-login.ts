@@ -1,3 +1,4 @@
+import { coalesceWrites } from './coalesce-writes.ts';
 import { Socket } from 'node:net';
 import ssh2 from 'ssh2';
 import type { AnyAuthMethod, AuthenticationType, Client, ParsedKey } from 'ssh2';
@@ -195,6 +196,7 @@ function tryLogin(
     socket.once('data', (chunk: Buffer) => (firstBytes = chunk));
     // Without it everything that goes back and forth is 3 to 13 times slower.
     socket.setNoDelay(true);
+    coalesceWrites(socket);
     socket.connect({ host: options.address, port: options.port });
   });
 }

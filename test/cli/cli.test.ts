@@ -6,6 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import type { Test } from 'tap';
+import { Events } from '../../src/api/core.ts';
+import { servedTypes, Transfers } from '../../src/api/resources.ts';
+import type { Transfer } from '../../src/api/resources.ts';
+import { openLocalHome } from '../../src/home/local-client.ts';
+import { createSchemaAdmission } from '../../src/home/schema-admission.ts';
 
 // Each test starts the program a few times, and has a directory of its own.
 t.jobs = 2;
@@ -220,6 +225,61 @@ void t.test(
     t.match((await run('__complete', '--', 'get', '-o', '')).stdout, /^yaml$/m);
   },
 );
+
+void t.test('a transfer under way is read while its home is written: logs, watch, describe, events', async (t) => {
+  const { root, run, start } = workplace(t, {});
+  const state = join(root, 'st');
+  const home = openLocalHome({ stateDir: state, types: servedTypes, admission: createSchemaAdmission() });
+  t.teardown(() => home.close());
+  const created = await home.create(Transfers, {
+    apiVersion: 'gridferry.io/v1alpha1',
+    kind: 'Transfer',
+    metadata: { name: 'move-web', namespace: 'default' },
+    spec: { container: 'web', sourceServerRef: { name: 'alpha' }, targetServerRef: { name: 'beta' } },
+  } as Transfer);
+  const during: Transfer['status'] = {
+    ...{ phase: 'Uploading', observedGeneration: 1, progressPercent: 40, currentStep: 'precopy-data' },
+    ...{ bytesTotal: 2048, bytesDone: 1024, logs: ['one', 'two'], sourceServer: 'alpha' },
+    steps: [{ name: 'copy-images', phase: 'Uploading', state: 'Done', attempts: 1, message: '1 layer' }],
+    volumes: [{ name: 'web-data', bytesTotal: 2048, bytesDone: 1024 }],
+  };
+  const updated = await home.updateStatus(Transfers, { ...created, status: during });
+  await home.create(Events, {
+    ...{ apiVersion: 'v1', kind: 'Event', metadata: { name: 'move-web.1', namespace: 'default' } },
+    involvedObject: { kind: 'Transfer', namespace: 'default', name: 'move-web', uid: created.metadata.uid! },
+    ...{
+      type: 'Normal',
+      reason: 'Accepted',
+      message: 'from alpha to beta',
+      count: 1,
+      source: { component: 'transfer' },
+    },
+    ...{ firstTimestamp: '2026-03-01T12:00:00Z', lastTimestamp: '2026-03-01T12:00:00Z' },
+    ...{ reportingComponent: 'transfer', reportingInstance: 'x' },
+  });
+  const at = ['--state', state];
+  t.same(await run('logs', 'xfer/move-web', ...at), { code: 0, stdout: 'one\ntwo\n', stderr: '' });
+  t.match(
+    (await run('events', '--for', 'xfer/move-web', ...at)).stdout,
+    /^LAST SEEN .*\n.*Normal +Accepted +transfer\/move-web +from alpha/,
+  );
+  const described = (await run('describe', 'xfer/move-web', ...at)).stdout;
+  t.match(described, /copy-images +Uploading +Done/);
+  t.match(described, /web-data +1\.0 KiB of 2\.0 KiB/);
+  t.match(described, /Events:\n +Type +Reason.*\n +Normal +Accepted/);
+
+  const follower = start('logs', '-f', 'move-web', ...at);
+  const followed = ended(follower);
+  const watched = ended(start('watch', ...at));
+  await new Promise((resolve) => follower.stdout.once('data', resolve));
+  await home.updateStatus(Transfers, {
+    ...updated,
+    status: { ...during, phase: 'Completed', logs: ['two', 'three'], downtimeSeconds: 0.5, message: 'it runs on beta' },
+  });
+  t.equal((await followed).stdout, 'one\ntwo\nthree\n');
+  t.match((await watched).stdout, /✔ move-web Completed, downtime 0\.50 s: it runs on beta\n$/);
+  t.match(await run('logs', 'ms/alpha', ...at), { code: 2, stderr: /GF_CLI_USAGE/ });
+});
 
 void t.test('run goes on until SIGTERM, then ends well; meanwhile a second one is refused', async (t) => {
   const { run, start } = workplace(t, { 'a.yaml': SECRET });

@@ -204,7 +204,7 @@ t.test('a server that cannot be logged in to is Offline, and a transfer waits fo
   t.equal(status?.phase, 'Pending');
   const accepted = findCondition(status?.conditions, 'Accepted');
   t.equal(accepted?.reason, 'ServerNotOnline');
-  t.match(accepted?.message, /beta-wrong.*GF_SSH_AUTH_FAILED/);
+  t.match(accepted?.message ?? '', /beta-wrong.*GF_SSH_AUTH_FAILED/);
   // Long enough for several probes, were one of them to go on.
   await new Promise((resolve) => setTimeout(resolve, 2500));
   t.same(await inventory(), before, 'nothing changed on any server');

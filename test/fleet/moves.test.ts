@@ -27,7 +27,6 @@ await Promise.all([gridferry.addServers(fleet), importTinyImage(FLEET, 'alpha', 
 async function completed(name: string): Promise<Transfer> {
   const transfer = await gridferry.ended(name);
   t.equal(transfer.status?.phase, 'Completed', JSON.stringify(transfer.status?.failure));
-  if (transfer.status?.failure) console.error(gridferry.logged().split('\n').filter((l) => l.includes('transfer') && l.includes('rror')).join('\n').slice(0, 4000));
   return transfer;
 }
 

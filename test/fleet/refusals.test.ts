@@ -47,8 +47,12 @@ await docker('alpha', 'create', '--name', 'stopped', 'web:1');
 await docker('alpha', 'volume', 'create', '-o', 'type=tmpfs', '-o', 'device=tmpfs', 'in-memory');
 await docker('alpha', 'run', '-d', '--name', 'ramdisk', '-v', 'in-memory:/data', 'web:1');
 // An image for another processor runs as long as nothing in it asks which one it is.
-await sh('alpha', 'docker export "$(docker create web:1)" | docker import --platform linux/arm64 --change \'ENTRYPOINT ["/start"]\' --change "ENV PATH=/bin" - foreign:1 && docker rm $(docker ps -aqf status=created -f ancestor=web:1 | grep -v "$(docker ps -aqf name=stopped)")');
-await docker('alpha', 'run', '-d', '--name', 'foreign', '--platform', 'linux/arm64', 'foreign:1');
+await sh(
+  'alpha',
+  `docker create --name template web:1 && docker export template |
+   docker import --platform linux/arm64 --change 'ENTRYPOINT ["/start"]' --change 'ENV PATH=/bin' - foreign:1 && docker rm template`,
+);
+await docker('alpha', 'run', '-d', '--name', 'foreign', 'foreign:1');
 await docker('alpha', 'run', '-d', '--name', 'big', '-v', 'big:/big', 'web:1');
 
 const inTheWay = (...args: string[]): Promise<string> => docker('beta', 'run', '-d', '--name', 'other', ...args);
@@ -162,7 +166,7 @@ for (const { what, spec, code, says, arrange, restore } of refusals) {
     await gridferry.transfer(name, { container: 'web', ...spec });
     const { status } = await gridferry.ended(name, 20_000);
     t.equal(status?.phase, 'Failed');
-    t.equal(status?.failure?.code, code, status?.message);
+    t.equal(status?.failure?.code, code, status?.message ?? '');
     t.match(status?.message, says);
     t.match(findCondition(status?.conditions, 'Succeeded'), { status: 'False', reason: 'Failed', message: says });
     t.same(await bothServers(), before);

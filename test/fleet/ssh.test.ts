@@ -134,7 +134,8 @@ await t.test('throughput', async (t) => {
     t.ok(Number(await textOf(program.stdout)) >= megabytes * 1e6);
   });
   t.comment(`from the server ${Math.round(megabytes / down)} MB/s, to it ${Math.round(megabytes / up)} MB/s`);
-  t.ok(megabytes / down > 30 && megabytes / up > 30);
+  // Far below what it does: on a busy machine only a mistake of an order of magnitude can be told from load.
+  t.ok(megabytes / down > 5 && megabytes / up > 5);
 });
 
 await t.test('a server with another host key is refused, naming both', async (t) => {

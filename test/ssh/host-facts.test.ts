@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
@@ -69,6 +69,7 @@ await t.test('listening sockets are read from the kernel, in either byte order',
 
 await t.test('the file system of a path that is not there yet is that of its parent', async (t) => {
   const dir = mkdtempSync(join(tmpdir(), "gf it's "));
+  t.teardown(() => rmSync(dir, { recursive: true }));
   const here = await readFilesystem(host, dir);
   const later = await readFilesystem(host, join(dir, 'a', 'b c', 'd'));
   t.equal(later.mountPoint, here.mountPoint);

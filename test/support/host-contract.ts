@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -220,8 +220,10 @@ async function untilGone(host: Host, mark: string): Promise<void> {
 }
 
 async function listenUnix(onSocket: (socket: Socket) => void): Promise<{ server: Server; path: string }> {
-  const path = join(mkdtempSync(join(tmpdir(), 'gf-sock-')), 's');
+  const dir = mkdtempSync(join(tmpdir(), 'gf-sock-'));
+  const path = join(dir, 's');
   const server = createServer({ allowHalfOpen: true }, onSocket);
+  server.once('close', () => rmSync(dir, { recursive: true, force: true }));
   await new Promise<void>((resolve) => server.listen(path, resolve));
   return { server, path };
 }

@@ -1,5 +1,6 @@
 import { GridferryError } from '../../../src/errors.ts';
 import { acquireEngineLock, releaseEngineLock } from '../../../src/docker/lock.ts';
+import { sweep } from '../benches.ts';
 import { subjectOf } from '../context.ts';
 import type { TransferContext } from '../context.ts';
 import type { Step } from '../step.ts';
