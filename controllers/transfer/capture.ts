@@ -22,7 +22,10 @@ export function selectorOf(context: Pick<TransferContext, 'transfer' | 'service'
  * the transfer changes there (running, restart policy) taken from `status.restore`.
  */
 export async function captureSource(engine: Engine, context: TransferContext): Promise<ServiceCapture> {
-  const found = await captureService(engine, selectorOf(context));
+  const selector = selectorOf(context);
+  const found = await captureService(engine, selector, context.signal).catch(async (error: unknown) => {
+    throw (await missingContainer(engine, selector, context)) ?? error;
+  });
   const compose = found.compose && (await withPresentFiles(engine.host, found.compose, context.signal));
   const capture = compose === undefined ? found : { ...found, compose };
   learnSecrets(capture, context);
@@ -43,6 +46,25 @@ export async function captureSource(engine: Engine, context: TransferContext): P
       };
     }),
   };
+}
+
+/** What is wrong when a name of the spec leads to no container. */
+async function missingContainer(
+  engine: Engine,
+  selector: ServiceSelector,
+  context: TransferContext,
+): Promise<GridferryError | undefined> {
+  if ('composeProject' in selector) return undefined;
+  const wanted = 'container' in selector ? [selector.container] : selector.containers;
+  const names = await containerNames(engine, context.signal);
+  const missing = wanted.find((name) => !names.includes(name));
+  if (missing === undefined) return undefined;
+  const near = nearest(missing, names);
+  const hint = near === undefined ? 'check the name and the server' : `did you mean ${near}?`;
+  return new GridferryError(
+    'GF_DOCKER_NOT_FOUND',
+    `server ${context.sourceServer.metadata.name} has no container named ${missing}; ${hint}`,
+  );
 }
 
 const SECRET_NAME = /pass|secret|token|key|credential|auth|dsn|_url$/i;

@@ -6,8 +6,6 @@ import { GridferryError, messageOf } from '../errors.ts';
 export interface AddressRules {
   /** RFC 1918, carrier-grade NAT and IPv6 unique local addresses: only for a registered ManagedServer. */
   readonly allowPrivate: boolean;
-  /** Only for servers of the test sandbox on this very machine. Default false. */
-  readonly allowLoopback?: boolean;
 }
 
 /** All addresses of a name, in order of preference. */
@@ -89,8 +87,7 @@ function judge(text: string, rules: AddressRules): Verdict {
   }
   const range = address.range();
   const isPrivate = range === 'private' || range === 'carrierGradeNat' || range === 'uniqueLocal';
-  const allowed =
-    range === 'unicast' || (isPrivate && rules.allowPrivate) || (range === 'loopback' && rules.allowLoopback === true);
+  const allowed = range === 'unicast' || (isPrivate && rules.allowPrivate);
   return allowed
     ? { allowed: true, address: text }
     : { allowed: false, why: NAMES[range] ?? `a reserved address (${range})` };

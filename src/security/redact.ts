@@ -11,13 +11,9 @@ export interface Redactor {
   redact(text: string): string;
   /** A deep copy with every string redacted, and with the values of fields named like a secret replaced. */
   redactObject(value: unknown): unknown;
-  /** Where known secrets stand in a text: merged, in order. For `redactingStream`. */
-  find(text: string): readonly Span[];
-  /** Where the end of a text could be the start of a known secret; its length if nowhere. For `redactingStream`. */
-  openStart(text: string): number;
 }
 
-export interface Span {
+interface Span {
   readonly start: number;
   readonly end: number;
 }
@@ -75,16 +71,6 @@ export function createRedactor(): Redactor {
     return redactPatterns(redactKnown(text));
   }
 
-  function openStart(text: string): number {
-    let earliest = text.length;
-    for (const needle of needles) {
-      for (let start = Math.max(0, text.length - needle.length + 1); start < earliest; start++) {
-        if (text[start] === needle[0] && needle.startsWith(text.slice(start))) earliest = start;
-      }
-    }
-    return earliest;
-  }
-
   function redactObject(value: unknown, depth = 0): unknown {
     if (typeof value === 'string') return redact(value);
     if (typeof value !== 'object' || value === null) return typeof value === 'function' ? undefined : value;
@@ -102,7 +88,7 @@ export function createRedactor(): Redactor {
     return redactObject(item, depth + 1);
   }
 
-  return { add, redact, redactObject: (value) => redactObject(value), find, openStart };
+  return { add, redact, redactObject: (value) => redactObject(value) };
 }
 
 function escapeRegExp(text: string): string {

@@ -12,13 +12,35 @@ t.setTimeout(240_000);
 t.teardown(() => fleetDown(FLEET));
 await fleetDown(FLEET);
 const fleet = await fleetUp({ name: FLEET, subnet: '10.99.47.0/24' });
-const { docker, sh, everything } = fleetShell(FLEET);
+const { docker, sh, python, everything } = fleetShell(FLEET);
 const gridferry = await startGridferry();
 t.teardown(() => gridferry.stop());
 await Promise.all([
   gridferry.addServers(fleet),
   ...(['alpha', 'beta'] as const).map((server) => importTinyImage(FLEET, server, 'web:1', webImage)),
 ]);
+
+/** Loads a copy of an image that says it is for another processor. Arguments: image, name of the copy, architecture. */
+const foreignImage = String.raw`
+import hashlib, io, json, subprocess, sys, tarfile
+image, name, architecture = sys.argv[1:]
+old = tarfile.open(fileobj=io.BytesIO(subprocess.run(['docker', 'save', image], check=True, capture_output=True).stdout))
+manifest = json.load(old.extractfile('manifest.json'))[0]
+config = json.load(old.extractfile(manifest['Config']))
+config['architecture'] = architecture
+text = json.dumps(config).encode()
+new_name = hashlib.sha256(text).hexdigest() + '.json'
+out = io.BytesIO()
+new = tarfile.open(fileobj=out, mode='w')
+def put(path, content):
+    info = tarfile.TarInfo(path); info.size = len(content); new.addfile(info, io.BytesIO(content))
+put(new_name, text)
+for layer in manifest['Layers']:
+    put(layer, old.extractfile(layer).read())
+put('manifest.json', json.dumps([{'Config': new_name, 'RepoTags': [name], 'Layers': manifest['Layers']}]).encode())
+new.close()
+subprocess.run(['docker', 'load'], input=out.getvalue(), check=True, stdout=subprocess.DEVNULL)
+`;
 
 /** The folders that the transfers below could write to. */
 const PATHS = ['/srv', '/mnt'];
@@ -44,17 +66,14 @@ await docker('alpha', 'run', '-d', '--name', 'removed', '--rm', 'web:1');
 await docker('alpha', 'run', '-d', '--name', 'sharer', '-v', 'shared:/data', 'web:1');
 await docker('alpha', 'run', '-d', '--name', 'partner', '-v', 'shared:/data', 'web:1');
 await docker('alpha', 'create', '--name', 'stopped', 'web:1');
-await docker('alpha', 'volume', 'create', '-o', 'type=tmpfs', '-o', 'device=tmpfs', 'in-memory');
-await docker('alpha', 'run', '-d', '--name', 'ramdisk', '-v', 'in-memory:/data', 'web:1');
+await docker('alpha', 'volume', 'create', '-o', 'type=sysfs', '-o', 'device=sysfs', 'strange');
+await docker('alpha', 'run', '-d', '--name', 'stranger', '-v', 'strange:/strange', 'web:1');
 // An image for another processor runs as long as nothing in it asks which one it is.
-await sh(
-  'alpha',
-  `docker create --name template web:1 && docker export template |
-   docker import --platform linux/arm64 --change 'ENTRYPOINT ["/start"]' --change 'ENV PATH=/bin' - foreign:1 && docker rm template`,
-);
+await python('alpha', foreignImage, 'web:1', 'foreign:1', 'arm64');
 await docker('alpha', 'run', '-d', '--name', 'foreign', 'foreign:1');
 await docker('alpha', 'run', '-d', '--name', 'big', '-v', 'big:/big', 'web:1');
 
+const listener = 'import socket, time; s = socket.create_server(("", 8080)); time.sleep(600)';
 const inTheWay = (...args: string[]): Promise<string> => docker('beta', 'run', '-d', '--name', 'other', ...args);
 const removeOther = (): Promise<string> => docker('beta', 'rm', '-fv', 'other');
 
@@ -63,7 +82,7 @@ const refusals: readonly Refusal[] = [
     what: 'a container that is not there',
     spec: { container: 'wbe' },
     code: 'GF_DOCKER_NOT_FOUND',
-    says: /container wbe.* alpha/is,
+    says: /server alpha has no container named wbe; did you mean web\?/,
   },
   {
     what: 'a compose project that is not there',
@@ -88,8 +107,8 @@ const refusals: readonly Refusal[] = [
     what: 'a port that another program at the target has',
     code: 'GF_PREFLIGHT_PORT_TAKEN',
     says: /port 8080\/tcp of container web is taken on server beta by another program: free it/,
-    arrange: () => sh('beta', '(nc -lk -p 8080 >/dev/null 2>&1 || busybox nc -lk -p 8080) >/dev/null 2>&1 & echo $! >/run/nc.pid; sleep 0.2'),
-    restore: () => sh('beta', 'pkill -P "$(cat /run/nc.pid)"; kill "$(cat /run/nc.pid)"; rm /run/nc.pid'),
+    arrange: () => sh('beta', `setsid python3 -c '${listener}' >/dev/null 2>&1 </dev/null & echo $! >/run/listener; sleep 1`),
+    restore: () => sh('beta', 'kill "$(cat /run/listener)"; rm /run/listener'),
   },
   {
     what: 'a volume of its name with data at the target',
@@ -139,9 +158,9 @@ const refusals: readonly Refusal[] = [
   },
   {
     what: 'a volume that is no folder of the server',
-    spec: { container: 'ramdisk' },
+    spec: { container: 'stranger' },
     code: 'GF_PREFLIGHT_VOLUME_DRIVER',
-    says: /volume in-memory cannot be copied: \S+/,
+    says: /volume strange is a sysfs file system on sysfs of that server: move what is in it into a plain volume first/,
   },
   {
     what: 'a container started with --rm',

@@ -94,7 +94,7 @@ export const checks: readonly Check[] = [
   check('volume-drivers', 'GF_PREFLIGHT_VOLUME_DRIVER', ({ capture }) =>
     capture.volumes
       .filter((volume) => volume.copyMode === 'unsupported')
-      .map((volume) => `volume ${volume.name} cannot be copied: ${volume.reason ?? `driver ${volume.driver}`}`),
+      .map((volume) => `${volume.reason ?? `volume ${volume.name} is kept by the driver ${volume.driver}`}: move what is in it into a plain volume first`),
   ),
   check('container-names', 'GF_PREFLIGHT_NAME_TAKEN', ({ capture, targetContainers, targetName }) =>
     capture.containers
