@@ -26,7 +26,7 @@ export function platformConfigController(dependencies: ControllerDependencies): 
             ...setCondition(
               config.status?.conditions ?? [],
               problem === undefined
-                ? { type: 'Ready', status: 'True', reason: 'Usable', message: `DNS zone of ${config.spec.domain} found`, observedGeneration: generation }
+                ? { type: 'Ready', status: 'True', reason: 'Usable', message: whatIsUsable(config), observedGeneration: generation }
                 : { type: 'Ready', status: 'False', reason: problem.reason, message: problem.message, observedGeneration: generation },
               clock.now(),
             ),
@@ -43,9 +43,7 @@ export function platformConfigController(dependencies: ControllerDependencies): 
     namespace: string,
   ): Promise<{ readonly reason: string; readonly message: string } | undefined> {
     const { cloudflare, domain } = config.spec;
-    if (cloudflare === undefined) {
-      return { reason: 'NoProvider', message: 'no DNS provider is configured: records are to be changed by hand' };
-    }
+    if (cloudflare === undefined) return undefined;
     try {
       const secret = await secrets.read({ namespace, name: cloudflare.apiTokenRef.name });
       const token = secret.get(cloudflare.apiTokenRef.key)?.toString('utf8').trim() ?? '';
@@ -57,4 +55,10 @@ export function platformConfigController(dependencies: ControllerDependencies): 
       return { reason: 'ProviderNotUsable', message: redactor.redact(`${code}: ${messageOf(error)}`) };
     }
   }
+}
+
+function whatIsUsable({ spec }: Readonly<PlatformConfig>): string {
+  return spec.cloudflare === undefined
+    ? 'no DNS provider is configured: records are to be changed by hand'
+    : `the DNS zone of ${spec.domain} was found`;
 }

@@ -1,3 +1,5 @@
+import { nearest } from '../../src/api/nearest.ts';
+import { dockerCall } from '../../src/docker/api.ts';
 import type { Engine } from '../../src/docker/engine.ts';
 import { captureService } from '../../src/docker/service-capture.ts';
 import type { ServiceCapture, ServiceSelector } from '../../src/docker/service-capture.ts';
@@ -65,6 +67,17 @@ async function missingContainer(
     'GF_DOCKER_NOT_FOUND',
     `server ${context.sourceServer.metadata.name} has no container named ${missing}; ${hint}`,
   );
+}
+
+async function containerNames(engine: Engine, signal: AbortSignal): Promise<string[]> {
+  const list = await dockerCall<readonly { readonly Names: readonly string[] }[]>(engine, {
+    method: 'GET',
+    path: ['containers', 'json'],
+    query: { all: true },
+    doing: 'list its containers',
+    signal,
+  });
+  return list.flatMap(({ Names }) => Names.map((name) => name.replace(/^\//, '')));
 }
 
 const SECRET_NAME = /pass|secret|token|key|credential|auth|dsn|_url$/i;

@@ -1,5 +1,5 @@
 import type { ContainerCapture } from '../../src/docker/container-capture.ts';
-import { inspectAddresses } from '../../src/docker/addresses.ts';
+import { inspectAddresses, inspectHostPort } from '../../src/docker/addresses.ts';
 import { publishedPorts } from '../../src/docker/ports.ts';
 import type { PublishedPort } from '../../src/docker/ports.ts';
 import { inspectState, waitHealthy } from '../../src/docker/lifecycle.ts';
@@ -137,13 +137,25 @@ async function probeLocally(context: TransferContext, endpoint: Endpoint, signal
   return probe(context, endpoint, address, port, signal, () => host.openTcp(address, port));
 }
 
-function probePublicly(
+async function probePublicly(
   context: TransferContext,
   endpoint: Endpoint,
   address: string,
   signal: AbortSignal,
 ): Promise<ProbeResult> {
-  return probe(context, endpoint, address, endpoint.published?.hostPort ?? endpoint.containerPort, signal);
+  const port = endpoint.published?.hostPort ?? (await chosenPort(context, endpoint, signal)) ?? endpoint.containerPort;
+  return probe(context, endpoint, address, port, signal);
+}
+
+/** Where only the container's port is configured, Docker chooses the server's at each start. */
+async function chosenPort(
+  context: TransferContext,
+  { container, containerPort }: Endpoint,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  const { engine } = await context.session.target(context);
+  const { id } = await targetContainer(context, container.name);
+  return inspectHostPort(engine, id, containerPort, signal);
 }
 
 function probe(

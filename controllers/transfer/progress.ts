@@ -70,8 +70,6 @@ export function dataProgress(context: TransferContext): DataProgress {
     const volume = volumes.find((candidate) => candidate.name === name);
     sent += pass.bytesOnWire;
     if (volume === undefined) return;
-    // What is there now is what the pass saw; the service may have written more or less than was measured at first.
-    if (pass.totalBytes !== undefined) volume.bytesTotal = pass.totalBytes;
     volume.bytesDone = volume.bytesTotal ?? 0;
     volume.passes = [
       ...(volume.passes ?? []),

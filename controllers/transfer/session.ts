@@ -1,7 +1,8 @@
 import type { ServiceCapture } from '../../src/docker/service-capture.ts';
 import type { ManifestHandle } from '../../src/volumes/manifest.ts';
 import type { DataLocation, Workbench } from '../../src/volumes/workbench.ts';
-import { locationKey, openWorkbench } from '../../src/volumes/workbench.ts';
+import { openWorkbench } from '../../src/volumes/open-workbench.ts';
+import { locationKey } from '../../src/volumes/workbench.ts';
 import type { ServerConnection } from '../servers/connections.ts';
 import { benchName } from './benches.ts';
 import { captureSource } from './capture.ts';

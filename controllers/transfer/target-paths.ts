@@ -1,4 +1,4 @@
-import { openWorkbench } from '../../src/volumes/workbench.ts';
+import { openWorkbench } from '../../src/volumes/open-workbench.ts';
 import { benchName } from './benches.ts';
 import type { TransferContext } from './context.ts';
 import { marksOf } from './context.ts';

@@ -12,3 +12,15 @@ export async function inspectAddresses(engine: Engine, id: string, signal?: Abor
     .flatMap(({ IPAddress, GlobalIPv6Address }) => [IPAddress, GlobalIPv6Address])
     .filter((address): address is string => address !== undefined && address !== '');
 }
+
+/** The port of the server at which a TCP port of a running container is published, also when Docker chose it. */
+export async function inspectHostPort(
+  engine: Engine,
+  id: string,
+  containerPort: number,
+  signal?: AbortSignal,
+): Promise<number | undefined> {
+  const raw = await inspectContainer(engine, id, signal);
+  const [binding] = raw.NetworkSettings?.Ports?.[`${containerPort}/tcp`] ?? [];
+  return binding === undefined ? undefined : Number(binding.HostPort);
+}

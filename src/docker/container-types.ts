@@ -8,7 +8,11 @@ export interface RawContainer {
   readonly Config: RawConfig;
   readonly HostConfig: RawHostConfig;
   readonly Mounts?: readonly RawMountPoint[] | null;
-  readonly NetworkSettings?: { readonly Networks?: Readonly<Record<string, RawEndpoint>> | null };
+  readonly NetworkSettings?: {
+    readonly Networks?: Readonly<Record<string, RawEndpoint>> | null;
+    /** By `80/tcp`; what is in effect, with the ports that Docker chose. */
+    readonly Ports?: Readonly<Record<string, readonly { readonly HostPort: string }[] | null>> | null;
+  };
 }
 
 export interface RawState {

@@ -170,7 +170,7 @@ t.test('a container with a volume moves, whoever logs in', async (t) => {
       await Promise.all([source, target].map((server) => serverIs(server, 'Online')));
       await gridferry.transfer(name, { container: name, ...servers });
       const { status } = await gridferry.ended(name);
-      t.equal(status?.phase, 'Completed', status?.message);
+      t.equal(status?.phase, 'Completed', status?.message ?? '');
       const root = `/var/lib/docker/volumes/${name}/_data`;
       const [before, after] = await Promise.all([
         shell('alpha', describeTree, root),

@@ -18,7 +18,7 @@ export interface FleetShell {
   everything(server: ServerName, ...paths: string[]): Promise<string[]>;
   /** What still bears a mark of a transfer. */
   leftovers(server: ServerName): Promise<string[]>;
-  /** Removes all containers, networks and volumes of a server, and the given paths. Images stay. */
+  /** Removes all containers, networks and volumes of a server, and what is in the given folders. Images stay. */
   clear(server: ServerName, ...paths: string[]): Promise<void>;
 }
 
@@ -63,7 +63,7 @@ const clearScript = String.raw`
 docker ps -aq | xargs -r docker rm -f >/dev/null
 docker network prune -f >/dev/null
 docker volume ls -q | xargs -r docker volume rm -f >/dev/null
-for path; do rm -rf -- "$path"; done`;
+for path; do find "$path" -mindepth 1 -delete; done`;
 
 export function fleetShell(fleet: string): FleetShell {
   const sh: FleetShell['sh'] = async (server, script, ...args) =>

@@ -4,7 +4,7 @@ import { fleetExec, fleetUp } from '../../src/sandbox/fleet.ts';
 import type { Host } from '../../src/ssh/host.ts';
 import { connectSsh } from '../../src/ssh/ssh-host.ts';
 import type { DataLocation, Workbench } from '../../src/volumes/workbench.ts';
-import { openWorkbench } from '../../src/volumes/workbench.ts';
+import { openWorkbench } from '../../src/volumes/open-workbench.ts';
 
 export const fleetName = 't-volumes';
 export type User = 'root' | 'deploy';

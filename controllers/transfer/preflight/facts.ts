@@ -12,7 +12,7 @@ import type { HostFacts } from '../../../src/ssh/host-facts.ts';
 import type { Engine } from '../../../src/docker/engine.ts';
 import type { Host } from '../../../src/ssh/host.ts';
 import { isEmptyTree } from '../../../src/volumes/measure.ts';
-import { openWorkbench } from '../../../src/volumes/workbench.ts';
+import { openWorkbench } from '../../../src/volumes/open-workbench.ts';
 import type { DataLocation } from '../../../src/volumes/workbench.ts';
 import type { TransferStatus } from '../../../src/api/resources.ts';
 import { benchName } from '../benches.ts';

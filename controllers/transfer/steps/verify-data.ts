@@ -24,9 +24,14 @@ export const verifyData: Step = {
     return {
       record(status, condition) {
         for (const volume of status.volumes ?? []) {
+          const proved = results[items.findIndex((item) => item.name === volume.name)];
           volume.verified = how;
+          // The service may have written more or less since it was measured first.
+          if (proved !== undefined) volume.bytesTotal = proved.source.bytes;
           volume.bytesDone = volume.bytesTotal ?? 0;
         }
+        status.bytesTotal = status.volumes?.reduce((sum, volume) => sum + (volume.bytesTotal ?? 0), 0) ?? 0;
+        status.bytesDone = status.bytesTotal;
         condition('DataCopied', 'True', 'Verified', message);
       },
       message,

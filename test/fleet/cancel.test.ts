@@ -1,0 +1,187 @@
+import t from 'tap';
+import { Transfers } from '../../src/api/resources.ts';
+import type { Transfer, TransferSpec } from '../../src/api/resources.ts';
+import { findCondition } from '../../src/runtime/conditions.ts';
+import { fleetDown, fleetUp, shapeLink } from '../../src/sandbox/fleet.ts';
+import { importTinyImage } from '../../src/sandbox/image.ts';
+import { fleetShell, webImage } from '../support/fleet-shell.ts';
+import { startGridferry } from '../support/gridferry.ts';
+
+const FLEET = 't-cancel';
+t.setTimeout(240_000);
+t.teardown(() => fleetDown(FLEET));
+await fleetDown(FLEET);
+const fleet = await fleetUp({ name: FLEET, subnet: '10.99.48.0/24' });
+const { docker, sh, inspect, field, everything, leftovers, clear } = fleetShell(FLEET);
+const gridferry = await startGridferry();
+t.teardown(() => gridferry.stop());
+await Promise.all([
+  gridferry.addServers(fleet),
+  ...(['alpha', 'beta'] as const).map((server) => importTinyImage(FLEET, server, 'web:1', webImage)),
+]);
+const targetAtFirst = await everything('beta', '/srv');
+
+/** A service with everything that has to be undone: network, volume, bind mount, port. */
+async function startService(name: string, ...flags: string[]): Promise<void> {
+  await docker('alpha', 'network', 'create', `${name}-net`);
+  await sh('alpha', 'mkdir -p "/srv/$1/site" && echo "page of $1" >"/srv/$1/site/page"', name);
+  await docker(
+    'alpha', 'run', '-d', '--name', name, '--restart', 'on-failure:5', '--network', `${name}-net`, '-p', '8080:80',
+    '-v', `${name}-data:/data`, '-v', `/srv/${name}/site:/site`, ...flags, 'web:1',
+  );
+  await sh('alpha', 'until docker exec "$1" wget -qO- http://127.0.0.1/ 2>/dev/null; do sleep 0.1; done', name);
+}
+
+/** A service, its transfer, and a wait until the transfer is where it shall be disturbed. */
+async function under(
+  test: Pick<typeof t, 'teardown'>,
+  name: string,
+  spec: Partial<TransferSpec>,
+  condition: (transfer: Transfer) => boolean,
+  ...flags: string[]
+): Promise<Transfer> {
+  test.teardown(async () => {
+    await Promise.all([clear('alpha', '/srv'), clear('beta', '/srv')]);
+  });
+  await startService(name, ...flags);
+  await gridferry.transfer(name, { container: name, ...spec });
+  return gridferry.until(name, condition, 30_000);
+}
+
+const runs =
+  (step: string) =>
+  ({ status }: Transfer): boolean =>
+    status?.steps?.some(({ name, state }) => name === step && state === 'Running') === true;
+
+async function cancelled(name: string): Promise<Transfer> {
+  await gridferry.change(name, { cancel: true });
+  const transfer = await gridferry.ended(name, 60_000);
+  t.equal(transfer.status?.phase, 'Cancelled', transfer.status?.message ?? '');
+  t.match(findCondition(transfer.status?.conditions, 'Succeeded'), { status: 'False', reason: 'Cancelled' });
+  return transfer;
+}
+
+/** The source runs as it did, and nothing tells that there ever was a transfer. */
+async function asBefore(test: typeof t, name: string): Promise<void> {
+  const { State, HostConfig, Id } = await inspect('alpha', name);
+  test.match(State, { Running: true, Status: 'running' }, 'the source runs');
+  test.same(HostConfig['RestartPolicy'], { Name: 'on-failure', MaximumRetryCount: 5 }, 'its restart policy is as it was');
+  test.match(Id, /./);
+  await sh('alpha', 'until docker exec "$1" wget -qO- http://127.0.0.1/ 2>/dev/null; do sleep 0.1; done', name);
+  test.equal(await sh('alpha', 'cat "/srv/$1/site/page"', name), `page of ${name}`);
+  test.same(await leftovers('alpha'), [], 'nothing is left at the source');
+  test.same(await leftovers('beta'), [], 'nothing is left at the target');
+  test.same(await everything('beta', '/srv'), targetAtFirst, 'the target is as it was');
+}
+
+t.test('Pending: a transfer that waits for another one goes without a trace', async (t) => {
+  await sh('beta', 'true');
+  await under(t, 'pending', { suspend: false, soak: '60s' }, ({ status }) => status?.sourceServer !== undefined);
+  await gridferry.transfer('waiting', { container: 'pending' });
+  await gridferry.until('waiting', ({ status }) => status?.queuePosition === 1);
+  const waiting = await cancelled('waiting');
+  t.equal(waiting.status?.startTime, undefined, 'it never began');
+  await cancelled('pending');
+  await asBefore(t, 'pending');
+});
+
+t.test('Preparing: a cancel ends the retries, and the mark of another Gridferry stays', async (t) => {
+  await docker('beta', 'volume', 'create', '--label', 'gridferry.io/lock-holder=other', '--label', 'gridferry.io/lock-holder-name=x/y', 'gridferry-lock-preparing');
+  const { status } = await under(t, 'preparing', {}, (transfer) =>
+    transfer.status?.steps?.some(({ name, reason }) => name === 'lock-servers' && reason !== undefined) === true);
+  t.equal(status?.phase, 'Preparing');
+  t.match(status?.message, /server beta says that preparing is being moved by Transfer x\/y.*docker volume rm gridferry-lock-preparing/);
+  await cancelled('preparing');
+  t.same(await leftovers('beta'), ['volume gridferry-lock-preparing']);
+  await docker('beta', 'volume', 'rm', 'gridferry-lock-preparing');
+  await asBefore(t, 'preparing');
+});
+
+t.test('Uploading: a copy is broken off, and suspend lets it end but nothing begin', async (t) => {
+  t.teardown(() => shapeLink(FLEET, 'beta', {}));
+  await shapeLink(FLEET, 'beta', { rateMbit: 20 });
+  await startService('upload');
+  await docker('alpha', 'exec', 'upload', 'dd', 'if=/dev/urandom', 'of=/data/big', 'bs=1M', 'count=8');
+  const id = await field('alpha', 'upload', '{{.State.StartedAt}}');
+  await gridferry.transfer('upload', { container: 'upload' });
+  t.teardown(() => Promise.all([clear('alpha', '/srv'), clear('beta', '/srv')]));
+  const { status } = await gridferry.until('upload', (transfer) => runs('precopy-data')(transfer) && (transfer.status?.bytesDone ?? 0) > 0);
+  t.equal(status?.phase, 'Uploading');
+  await cancelled('upload');
+  t.equal(await field('alpha', 'upload', '{{.State.StartedAt}}'), id, 'the source never stopped');
+  await asBefore(t, 'upload');
+
+  await gridferry.change('upload', { cancel: false, retryToken: '2' });
+  await gridferry.until('upload', runs('precopy-data'));
+  await gridferry.change('upload', { suspend: true });
+  const held = await gridferry.until('upload', (transfer) => transfer.status?.message?.startsWith('suspended') === true);
+  t.match(held.status, { phase: 'Uploading', message: /suspended before step create-containers: set spec.suspend to false/ });
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  t.equal(await docker('beta', 'ps', '-aq', '--filter', 'name=upload'), '', 'nothing more was made');
+  await shapeLink(FLEET, 'beta', {});
+  await gridferry.change('upload', { suspend: false });
+  const done = await gridferry.ended('upload');
+  t.equal(done.status?.phase, 'Completed', done.status?.message ?? '');
+  t.match(done.status?.attempts, [{ phase: 'Cancelled' }]);
+});
+
+t.test('Restoring: a container that is slow to stop is started again', async (t) => {
+  // It ignores the signal, and dies by the timeout.
+  const { status } = await under(t, 'slow', {}, runs('quiesce-source'), '--stop-timeout', '3', '--stop-signal', 'SIGUSR1');
+  t.equal(status?.phase, 'Restoring');
+  await cancelled('slow');
+  await asBefore(t, 'slow');
+});
+
+t.test('Restoring: a health check that never passes can be given up', async (t) => {
+  const healthCheck = { http: { path: '/missing', port: 80 }, timeout: '100s' } as never;
+  await under(t, 'hopeless', { healthCheck }, runs('check-local-health'));
+  t.equal(await field('alpha', 'hopeless', '{{.State.Running}}'), 'false');
+  await cancelled('hopeless');
+  await asBefore(t, 'hopeless');
+});
+
+t.test('a failing health check at the target puts the source back, and a retry can mend it', async (t) => {
+  const healthCheck = { http: { path: '/later', port: 80 }, timeout: '1s' } as never;
+  await under(t, 'sick', { healthCheck }, ({ status }) => status !== undefined);
+  const failed = await gridferry.ended('sick');
+  t.match(failed.status, { phase: 'Failed', failure: { step: 'check-local-health', code: 'GF_HEALTH_TIMEOUT' } });
+  t.match(failed.status?.message, /\/later.*The source is as it was\./s);
+  await asBefore(t, 'sick');
+
+  await docker('alpha', 'exec', 'sick', 'sh', '-c', 'echo ok >/data/later');
+  await gridferry.change('sick', { retryToken: 'now' });
+  await gridferry.until('sick', ({ status }) => status?.attempts?.length === 1);
+  const done = await gridferry.ended('sick');
+  t.equal(done.status?.phase, 'Completed', done.status?.message ?? '');
+  t.match(done.status?.attempts, [{ phase: 'Failed' }]);
+  t.equal(await docker('beta', 'exec', 'sick', 'cat', '/data/later'), 'ok');
+});
+
+t.test('a container that dies at the target puts the source back', async (t) => {
+  await under(t, 'dying', {}, runs('precopy-data'), '-e', 'X=1');
+  await sh('beta', 'until id=$(docker ps -q -f name=dying) && [ -n "$id" ]; do :; done; docker kill -s KILL "$id" >/dev/null; docker rm -f "$id" >/dev/null').catch(() => undefined);
+  const failed = await gridferry.ended('dying', 100_000);
+  t.equal(failed.status?.phase, 'Failed', failed.status?.message ?? '');
+  await asBefore(t, 'dying');
+});
+
+t.test('Verifying: what was written at the target comes back to the source', async (t) => {
+  const { status } = await under(t, 'verifying', { soak: '60s' }, runs('soak'));
+  t.equal(status?.phase, 'Verifying');
+  t.ok(status?.committedAt);
+  await docker('beta', 'exec', 'verifying', 'sh', '-c', 'echo new >/data/index.html; echo more >/data/more; chown 70:70 /data/more; echo "page of verifying" >/site/page; echo also >/site/also');
+  await cancelled('verifying');
+  t.equal(await docker('alpha', 'exec', 'verifying', 'sh', '-c', 'cat /data/index.html /data/more /site/also; stat -c %u /data/more'), 'new\nmore\nalso\n70');
+  await asBefore(t, 'verifying');
+});
+
+t.test('deleting an active transfer undoes it; then the object is gone', async (t) => {
+  await under(t, 'deleted', { healthCheck: { http: { path: '/missing', port: 80 }, timeout: '100s' } as never }, runs('check-local-health'));
+  await gridferry.client.delete(Transfers, { namespace: 'default', name: 'deleted' });
+  const gone = async (): Promise<boolean> =>
+    (await gridferry.client.list(Transfers, { namespace: 'default' })).items.every(({ metadata }) => metadata.name !== 'deleted');
+  for (const end = Date.now() + 30_000; !(await gone()) && Date.now() < end; ) await new Promise((resolve) => setTimeout(resolve, 50));
+  t.equal(await gone(), true);
+  await asBefore(t, 'deleted');
+});
