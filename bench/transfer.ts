@@ -187,7 +187,7 @@ async function run(program: string, args: readonly string[], look?: (pid: number
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (chunk: Buffer) => (output = (output + chunk.toString()).slice(-4000)));
   }
-  const timer = look && setInterval(() => void look(child.pid!), 100);
+  const timer = look === undefined ? undefined : setInterval(() => void look(child.pid ?? 0), 100);
   const code = await new Promise((resolve) => child.on('close', resolve));
   clearInterval(timer);
   if (code !== 0) throw new Error(`${program} ended with ${String(code)}: ${output}`);

@@ -73,7 +73,7 @@ export function transferController(
   return {
     definition: {
       reconciler,
-      watches: [ManagedServers, Services, PlatformConfigs].map((type) => ({ type, toKeys })) as never,
+      watches: [ManagedServers, Services, PlatformConfigs].map((type) => ({ type, toKeys })),
       concurrency: 16,
     },
     close: () => runs.close(),

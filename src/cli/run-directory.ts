@@ -1,3 +1,4 @@
+import { CleanUp } from './clean-up.ts';
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
@@ -54,7 +55,7 @@ export async function runDirectory(options: RunDirectoryOptions): Promise<number
 
   const redactor = createRedactor();
   const log = createLogger({ level: options.logLevel, redactor });
-  await using cleanup = new AsyncDisposableStack();
+  await using cleanup = new CleanUp();
   const lock = acquireRunLock(stateDirectory);
   cleanup.defer(() => lock.release());
   recordSource(stateDirectory, directory);
@@ -116,7 +117,7 @@ async function work({ options, home, manager, controllers, sync, log }: Running)
     options.stop.addEventListener('abort', () => done('stopped'), { once: true });
   });
   // First what the files say now, then action: a transfer that was cancelled meanwhile is not taken a step further.
-  const ready = await Promise.race([sync.ready.then(() => sync.resync()), stopped]);
+  const ready = await Promise.race([sync.ready, stopped]);
   if (ready !== 'stopped') await Promise.race([manager.start(), stopped]);
   if (!options.once) {
     await stopped;

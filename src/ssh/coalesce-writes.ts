@@ -17,5 +17,5 @@ export function coalesceWrites(socket: Socket): void {
       });
     }
     return write(...args);
-  }) as typeof socket.write;
+  });
 }

@@ -293,7 +293,7 @@ async function runAndKill(one: Case, home: Home): Promise<Transfer['status']> {
   throw new Error(`the moment never came: ${said()}\n${JSON.stringify(await home.status(), null, 1)}`);
 }
 
-async function tryCase(one: Case, port: number): Promise<void> {
+async function tryCase(one: Case, port: number): Promise<() => Promise<unknown>> {
   const home = await prepareHome(one);
   await startService(one, port);
   const before = await hashOf('alpha', one.name);
@@ -303,7 +303,7 @@ async function tryCase(one: Case, port: number): Promise<void> {
   const code = await again.exit;
   const status = await home.status();
 
-  await t.test(`killed ${one.when}`, async (t) => {
+  return () => t.test(`killed ${one.when}`, async (t) => {
     t.comment(`left ${left?.phase ?? 'nothing'} at ${left?.currentStep ?? '-'}`);
     t.equal(left?.completionTime, undefined, 'it was killed before its end');
     const wanted = one.cancels === undefined ? 'Completed' : 'Cancelled';
@@ -328,14 +328,19 @@ async function tryCase(one: Case, port: number): Promise<void> {
 }
 
 const waiting = cases.map((one, index) => ({ one, port: 8100 + index }));
+const verdicts: (() => Promise<unknown>)[] = [];
 await Promise.all(
   Array.from({ length: AT_ONCE }, async () => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const { one, port } = next;
-      await tryCase(one, port).catch((error: unknown) => t.fail(`${one.name}: ${(error as Error).message}`));
+      const verdict = await tryCase(one, port).catch(
+        (error: unknown) => async () => t.fail(`${one.name}: ${(error as Error).message}`),
+      );
+      verdicts.push(verdict);
     }
   }),
 );
+for (const verdict of verdicts) await verdict();
 
 await t.test('nothing of any transfer is left over on either server', async (t) => {
   for (const server of ['alpha', 'beta'] as const) {

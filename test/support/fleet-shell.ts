@@ -46,7 +46,7 @@ docker network ls --no-trunc --format 'network {{.Name}} {{.ID}}' | sort
 find /var/lib/gridferry -mindepth 1 -maxdepth 1 2>/dev/null
 for path in /var/lib/docker/volumes/*/_data "$@"; do
   [ -e "$path" ] || { echo "absent $path"; continue; }
-  find "$path" -xdev -printf 'file %p %y %m %U:%G %s %T@ %C@\n' | sort
+  find "$path" -xdev -mindepth 1 -printf 'file %p %y %m %U:%G %s %T@ %C@\n' | sort
   find "$path" -xdev -type f -size -1M -print0 | sort -z | xargs -0 -r md5sum
 done`;
 

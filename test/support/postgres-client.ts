@@ -124,7 +124,7 @@ function int32(value: number): Buffer {
 
 function readRow(body: Buffer): (string | null)[] {
   const row: (string | null)[] = [];
-  for (let at = 2; row.length < body.readInt16BE(0); ) {
+  for (let at = 2; row.length < body.readInt16BE(0);) {
     const length = body.readInt32BE(at);
     at += 4;
     row.push(length < 0 ? null : body.toString('utf8', at, at + length));

@@ -1,8 +1,7 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { access, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { createHash } from 'node:crypto';
 import { withDirectoryLock } from '../../src/sandbox/directory-lock.ts';
 import { fleetExec } from '../../src/sandbox/fleet.ts';
 import { buildLayeredImage } from '../../src/sandbox/image.ts';
@@ -108,8 +107,9 @@ async function leaveOut(root: string): Promise<void> {
   const script = `cd "$1" || exit 1
     rm -rf var/cache/apt/* var/lib/apt/lists/* var/log/* var/lib/postgresql/* etc/postgresql/*
     rm -rf usr/share/doc usr/share/man usr/share/info usr/share/locale usr/share/i18n usr/share/postgresql/*/man
-    rm -rf usr/share/perl usr/share/perl5 usr/lib/*/perl usr/lib/*/perl-base usr/lib/*/libLLVM* usr/lib/postgresql/*/lib/bitcode
-    rm -rf usr/lib/postgresql/*/lib/llvmjit* dev/* proc/* sys/* run/* tmp/*
+    rm -rf usr/share/perl usr/share/perl5 usr/bin/perl* usr/lib/*/perl usr/lib/*/perl-base usr/lib/*/libperl* usr/lib/*/gconv
+    rm -rf usr/lib/*/libLLVM* usr/lib/*/libz3* usr/lib/postgresql/*/lib/bitcode usr/lib/postgresql/*/lib/llvmjit*
+    rm -rf dev/* proc/* sys/* run/* tmp/*
     install -d -m 0700 -o "$2" -g "$3" var/lib/postgresql/data`;
   const [uid, gid] = await postgresUser(root);
   await run(['sh', '-c', script, 'sh', root, uid, gid]);
@@ -148,6 +148,9 @@ async function aptProxies(): Promise<Record<string, string>> {
   const given = { http_proxy: http, https_proxy: https };
   const names = ['http_proxy', 'https_proxy', 'no_proxy'] as const;
   const inherited = Object.fromEntries(names.map((name) => [name, process.env[name] ?? '']));
-  const set = Object.entries({ ...inherited, ...Object.fromEntries(Object.entries(given).filter(([, url]) => url !== '')) });
+  const set = Object.entries({
+    ...inherited,
+    ...Object.fromEntries(Object.entries(given).filter(([, url]) => url !== '')),
+  });
   return Object.fromEntries(set.filter(([, url]) => url !== ''));
 }

@@ -34,14 +34,15 @@ const passing = new Set(['57P01', '57P02', '57P03']);
 export function startWriteLoad(addresses: readonly PostgresAddress[], writers: number, also = ''): WriteLoad {
   const acknowledged: Write[] = [];
   const unanswered = new Set<string>();
-  const stopping = new AbortController();
+  let stopping = false;
+  const isStopping = (): boolean => stopping;
   const running = Array.from({ length: writers }, (_, writer) => write(writer + 1));
 
   async function write(writer: number): Promise<void> {
     let session: PostgresSession | undefined;
     let server = 0;
-    for (let number = 1; !stopping.signal.aborted; number++) {
-      for (let attempt = 1, done = false; !done; ) {
+    for (let number = 1; !isStopping(); number++) {
+      for (let attempt = 1, done = false; !done;) {
         const id = `${writer}/${number}/${attempt}`;
         let sent = false;
         try {
@@ -58,7 +59,7 @@ export function startWriteLoad(addresses: readonly PostgresAddress[], writers: n
             unanswered.add(id);
             attempt++;
           }
-          if (stopping.signal.aborted) return;
+          if (isStopping()) return;
           server = (server + 1) % addresses.length;
           await delay(20);
         }
@@ -76,13 +77,13 @@ export function startWriteLoad(addresses: readonly PostgresAddress[], writers: n
     async until(server, count) {
       const from = acknowledged.length;
       const reached = (): boolean => acknowledged.slice(from).filter((row) => row.server === server).length >= count;
-      for (const deadline = Date.now() + 60_000; !reached(); ) {
+      for (const deadline = Date.now() + 60_000; !reached();) {
         if (Date.now() > deadline) throw new Error(`server ${server} acknowledged no ${count} rows within a minute`);
         await Promise.race([delay(50), ended]);
       }
     },
     async stop() {
-      stopping.abort();
+      stopping = true;
       await ended;
     },
   };

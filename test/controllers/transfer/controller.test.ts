@@ -1,7 +1,7 @@
 import t from 'tap';
 import type { Test } from 'tap';
 import { Leases } from '../../../src/api/core.ts';
-import { Transfers } from '../../../src/api/resources.ts';
+import { ManagedServers, Transfers } from '../../../src/api/resources.ts';
 import type { Transfer, TransferSpec } from '../../../src/api/resources.ts';
 import { GridferryError } from '../../../src/errors.ts';
 import { ApiError, isReason } from '../../../src/home/api-error.ts';
@@ -18,6 +18,7 @@ import {
   createServers,
   modelPlan,
   newModel,
+  onlineServer,
   startProcess,
   takesTime,
   transferOf,
@@ -92,6 +93,13 @@ function stateOf(transfer: Transfer, step: string): string | undefined {
   return transfer.status?.steps?.find(({ name }) => name === step)?.state;
 }
 
+async function isGone(read: Promise<unknown>): Promise<boolean> {
+  return read.then(
+    () => false,
+    (error: unknown) => isReason(error, 'NotFound'),
+  );
+}
+
 function conditionOf(transfer: Transfer, type: string): string {
   const found = findCondition(transfer.status?.conditions, type);
   return `${found?.status ?? ''} ${found?.reason ?? ''}`;
@@ -139,7 +147,6 @@ void t.test("the peer's own Retry-After is waited for, also when something else 
     return fail(point, context);
   });
   await until('the failure', (transfer) => conditionOf(transfer, 'Succeeded') === 'Unknown Retrying');
-  const { ManagedServers } = await import('../../../src/api/resources.ts');
   for (let i = 0; i < 3; i++) {
     const server = await client.get(ManagedServers, { namespace: 'default', name: 'alpha' });
     await client.updateStatus(ManagedServers, { ...server, status: { ...server.status, lastProbeTime: `${i}` } } as never);
@@ -305,7 +312,7 @@ void t.test('a transfer deleted before the commit point is undone, and then gone
   await until('the start', (transfer) => stateOf(transfer, 'start-target') === 'Running');
   await client.delete(Transfers, key);
   await clock.advance(10_000);
-  await t.rejects(get(), { reason: 'NotFound' });
+  t.ok(await isGone(get()));
   t.match(model, back);
   t.same((await client.list(Leases)).items, []);
 });
@@ -320,7 +327,7 @@ void t.test('a transfer deleted after the commit point is finished, suspended or
   await changeSpec(client, 'move', { suspend: true });
   await client.delete(Transfers, key);
   await clock.advance(20_000);
-  await t.rejects(get(), { reason: 'NotFound' });
+  t.ok(await isGone(get()));
   t.match(model, moved);
 });
 
@@ -399,7 +406,7 @@ void t.test('two transfers of one thing take turns', async (t) => {
   const second = await client.get(Transfers, { namespace: 'default', name: 'second' });
   t.equal(second.status?.phase, 'Pending');
   t.equal(conditionOf(second, 'LockAcquired'), 'False Waiting');
-  t.match(second.status?.message, /waits for Transfer move, which holds web on server alpha; place 1/);
+  t.match(second.status?.message, /waits for Transfer move, which holds web on server (alpha|beta); place 1/);
 });
 
 void t.test('what it refers to is waited for', async (t) => {
@@ -408,8 +415,6 @@ void t.test('what it refers to is waited for', async (t) => {
   const waiting = await get();
   t.equal(conditionOf(waiting, 'Accepted'), 'False ServerNotFound');
   t.match(waiting.status?.message, /ManagedServer gamma does not exist: create it/);
-  const { onlineServer } = await import('../../support/transfer-world.ts');
-  const { ManagedServers } = await import('../../../src/api/resources.ts');
   await client.create(ManagedServers, onlineServer('gamma'));
   await until('the end', ({ status }) => status?.phase === 'Completed', 5_000);
 });
@@ -523,7 +528,7 @@ async function runSchedule({ client, model, clock, random }: Schedule): Promise<
   throw new Error(`it does not end: ${JSON.stringify((await client.get(Transfers, key)).status, null, 1)}`);
 }
 
-void t.test('whatever dies whenever, one side runs, nothing acknowledged is lost, and it ends', async (t) => {
+void t.test('whatever dies whenever, one side runs, nothing acknowledged is lost, and it ends', { timeout: 180_000 }, async (t) => {
   const ends = new Map<string, number>();
   const seeds = Number(process.env['GRIDFERRY_TEST_SCHEDULES'] ?? 250);
   for (let seed = 1; seed <= seeds; seed++) {
