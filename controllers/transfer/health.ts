@@ -93,10 +93,13 @@ export async function waitForLocalHealth(context: TransferContext): Promise<stri
 
 /**
  * Waits until the service answers at the target's public address, by the name clients use. Answers how, or `undefined`
- * when nothing is published.
+ * when nothing is published or the target has no public address.
  */
 export async function waitForPublicHealth(context: TransferContext): Promise<string | undefined> {
   const endpoints = (await endpointsOf(context)).filter(isPublic);
+  const { publicAddress, address: own } = context.targetServer.spec;
+  // This machine has no address that is known from outside unless one is given: then nobody can be asked there.
+  if (endpoints.length === 0 || (publicAddress ?? own) === undefined) return undefined;
   const address = await publicAddressOf(context.targetServer);
   for (const endpoint of endpoints) {
     await waitUntilHealthy({
@@ -107,7 +110,7 @@ export async function waitForPublicHealth(context: TransferContext): Promise<str
       signal: context.signal,
     });
   }
-  return endpoints.length === 0 ? undefined : endpoints.map((one) => `${describe(one)} at ${address}`).join(', ');
+  return endpoints.map((one) => `${describe(one)} at ${address}`).join(', ');
 }
 
 /** Looks once at everything; answers what is wrong. */

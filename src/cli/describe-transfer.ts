@@ -29,7 +29,7 @@ function summary(status: TransferStatus): (readonly [string, string])[] {
     ['Ended', status.completionTime],
     ['Downtime', status.downtimeSeconds === undefined ? undefined : formatSeconds(status.downtimeSeconds)],
     ['Failure', status.failure === undefined ? undefined : `${status.failure.message} (step ${status.failure.step})`],
-    ['Way Back Open Until', status.rollbackDeadline],
+    ['Source Kept Until', status.rollbackDeadline],
   ];
   return pairs.flatMap(([key, value]) => (value === undefined ? [] : [[key, value] as const]));
 }

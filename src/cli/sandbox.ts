@@ -1,3 +1,4 @@
+import { registerSandboxDns } from './sandbox-dns.ts';
 import { InvalidArgumentError, type Command } from 'commander';
 import type { Fleet } from '../sandbox/fleet.ts';
 import type { LinkShape } from '../sandbox/link.ts';
@@ -18,6 +19,8 @@ export function registerSandbox(program: Command): void {
       'Runs a fleet of servers on this Linux machine: each is a set of namespaces with its own sshd, Docker, disk and ' +
         'address. Needs root. Nothing of it is left after "sandbox down".',
     );
+
+  registerSandboxDns(sandbox);
 
   const named = (command: Command) => command.option('--name <fleet>', 'name of the fleet', 'default');
 
@@ -156,8 +159,9 @@ export function managedServerHint(fleet: Fleet): string {
     ].join('\n'),
   );
   return [
-    '# To manage these servers, apply the following, and make the Secret with their key:',
-    `#   kubectl create secret generic ${secret} --from-file=ssh-privatekey=${fleet.privateKeyPath}`,
+    '# To manage these servers, put the following into a directory, and their key where --secrets-dir finds it:',
+    `#   install -d -m 700 secrets secrets/default secrets/default/${secret}`,
+    `#   install -m 600 ${fleet.privateKeyPath} secrets/default/${secret}/ssh-privatekey`,
     resources.join('\n---\n'),
   ].join('\n');
 }

@@ -118,11 +118,11 @@ export function loginRefused(
   reason?: string,
 ): GridferryError {
   const methods = tried.length === 0 ? 'no method' : tried.join(', then ');
-  const accepts = offered.length === 0 ? '' : `; it accepts ${offered.join(', ')}`;
+  const accepts = offered.length === 0 ? '' : ` (it accepts ${offered.join(' and ')})`;
   const why = reason === undefined ? '' : ` (${reason})`;
   return new GridferryError(
     'GF_SSH_AUTH_FAILED',
-    `${capital(where(target))} refused the login of ${user} by ${methods}${accepts}${why}: check spec.ssh.user and the Secret in spec.ssh.credentialsRef.`,
+    `${capital(where(target))} refused the login of ${user} by ${methods}${accepts}${why}. Check spec.ssh.user and the Secret in spec.ssh.credentialsRef.`,
     { details: { ...details(target), user, tried: tried.join(','), offered: offered.join(',') } },
   );
 }

@@ -124,7 +124,15 @@ async function postgresUser(root: string): Promise<readonly [string, string]> {
 
 /** Where this machine's own packages come from: the suite of its release among the sources of apt. */
 async function debianMirror(): Promise<{ readonly site: string; readonly suite: string }> {
-  const targets = await run(['apt-get', 'indextargets', '--format', '$(SITE) $(RELEASE)', 'Created-By: Packages']);
+  // Also where the package lists were thrown away, as images of Debian do.
+  const targets = await run([
+    'apt-get',
+    'indextargets',
+    '--no-release-info',
+    '--format',
+    '$(SITE) $(RELEASE)',
+    'Created-By: Packages',
+  ]);
   const release = /^VERSION_CODENAME=(.*)$/m.exec(await readFile('/etc/os-release', 'utf8'))?.[1];
   const found: { site: string; suite: string }[] = [];
   for (const line of new Set(targets.stdout.trim().split('\n'))) {

@@ -8,7 +8,7 @@ export const checkPublicHealth: Step = {
   async apply(context) {
     const message = await waitForPublicHealth(context);
     return message === undefined
-      ? { skipped: true, message: 'no port is published for it' }
+      ? { skipped: true, message: 'no port is published, or the target has no public address' }
       : { message };
   },
 };
