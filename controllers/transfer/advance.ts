@@ -10,7 +10,17 @@ import type { References } from './references.ts';
 import { delayBefore, maxAttempts } from './retries.ts';
 import type { RunName } from './step-runs.ts';
 import type { Step, StepResult } from './step.ts';
-import { eventReason, failureOf, generationOf, isDeleting, PROGRESS_MS, startRun, STEP_WAIT_MS, uidOf, wasBegun } from './work.ts';
+import {
+  eventReason,
+  failureOf,
+  generationOf,
+  isDeleting,
+  PROGRESS_MS,
+  startRun,
+  STEP_WAIT_MS,
+  uidOf,
+  wasBegun,
+} from './work.ts';
 import type { Work } from './work.ts';
 
 /** How often a waiting transfer asks for its locks, in ms. */

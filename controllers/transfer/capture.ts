@@ -13,7 +13,10 @@ export function selectorOf(context: Pick<TransferContext, 'transfer' | 'service'
   if (container !== undefined) return { container };
   if (composeProject !== undefined) return { composeProject };
   if (context.service === undefined) {
-    throw new GridferryError('GF_SERVICE_NOT_FOUND', 'the Service that spec.serviceRef names does not exist: create it');
+    throw new GridferryError(
+      'GF_SERVICE_NOT_FOUND',
+      'the Service that spec.serviceRef names does not exist: create it',
+    );
   }
   const { addons = [], container: main } = context.service.spec;
   return { containers: [...addons.map((addon) => addon.container), main] };

@@ -18,7 +18,12 @@ export async function finish(work: Work, references: References | undefined): Pr
   delete status.queuePosition;
   visit.condition('CredentialsScrubbed', 'True', 'NoneMade', 'this transfer made no credentials of its own');
   if (status.outcome === undefined && status.failure === undefined) {
-    visit.condition('Succeeded', 'True', 'Completed', `the service runs on server ${transfer.spec.targetServerRef.name}`);
+    visit.condition(
+      'Succeeded',
+      'True',
+      'Completed',
+      `the service runs on server ${transfer.spec.targetServerRef.name}`,
+    );
     status.message = `the service runs on server ${transfer.spec.targetServerRef.name}`;
     context.event('Normal', 'Completed', status.message);
   } else if (status.outcome === undefined) {

@@ -3,6 +3,7 @@ import { inspectAddresses, inspectHostPort } from '../../src/docker/addresses.ts
 import { publishedPorts } from '../../src/docker/ports.ts';
 import type { PublishedPort } from '../../src/docker/ports.ts';
 import { inspectState, waitHealthy } from '../../src/docker/lifecycle.ts';
+import { GridferryError } from '../../src/errors.ts';
 import { probeHttp } from '../../src/health/http-probe.ts';
 import { probeTcp } from '../../src/health/tcp-probe.ts';
 import { waitUntilHealthy } from '../../src/health/wait-until-healthy.ts';
@@ -28,7 +29,7 @@ function timeoutOf(context: TransferContext): number {
 }
 
 /** One thing to ask: a port of a container, over HTTP or by connecting. */
-interface Endpoint {
+export interface Endpoint {
   readonly container: ContainerCapture;
   readonly containerPort: number;
   readonly published: PublishedPort | undefined;
@@ -39,7 +40,7 @@ interface Endpoint {
  * What tells whether the service works: the check of the spec, else a connection to each published TCP port. (The image's
  * own HEALTHCHECK is Docker's business, and waited for before.)
  */
-async function endpointsOf(context: TransferContext): Promise<Endpoint[]> {
+export async function endpointsOf(context: TransferContext): Promise<Endpoint[]> {
   const { containers } = await context.session.capture(context);
   const running = containers.filter((container) => container.running);
   const check = wanted(context);
@@ -79,12 +80,14 @@ export async function waitForLocalHealth(context: TransferContext): Promise<stri
   if (own > 0) return `${String(own)} health check(s) of the image(s) passed`;
   const endpoints = await endpointsOf(context);
   for (const endpoint of endpoints) {
+    const dead = new AbortController();
     await waitUntilHealthy({
-      probe: (signal) => probeLocally(context, endpoint, signal),
+      probe: async (signal) =>
+        (await unusable(context, endpoint, dead, signal)) ?? probeLocally(context, endpoint, signal),
       intervalMs: INTERVAL_MS,
       timeoutMs,
       clock: context.clock,
-      signal: context.signal,
+      signal: AbortSignal.any([context.signal, dead.signal]),
     });
   }
   if (endpoints.length > 0) return endpoints.map(describe).join(', ');
@@ -129,6 +132,32 @@ export async function probeOnce(context: TransferContext): Promise<string | unde
     if (!result.ok) return result.reason;
   }
   return undefined;
+}
+
+/**
+ * Why there is nothing to probe: the container is between two tries of its restart policy. One that has ended for good is
+ * not waited for: every second of that is downtime.
+ */
+async function unusable(
+  context: TransferContext,
+  { container }: Endpoint,
+  dead: AbortController,
+  signal: AbortSignal,
+): Promise<ProbeResult | undefined> {
+  const { engine } = await context.session.target(context);
+  const { id } = await targetContainer(context, container.name);
+  const { running, restarting, exitCode } = await inspectState(engine, id, signal);
+  if (running && !restarting) return undefined;
+  const reason = `container ${container.name} ended with exit code ${String(exitCode)}`;
+  if (!running) {
+    dead.abort(
+      new GridferryError(
+        'GF_CONTAINER_EXITED',
+        `${reason} on server ${context.targetServer.metadata.name}, where it does not work as it did at the source: start it there by hand from its image to see why`,
+      ),
+    );
+  }
+  return { ok: false, outcome: 'Refused', reason, latencyMs: 0, notes: [] };
 }
 
 async function probeLocally(context: TransferContext, endpoint: Endpoint, signal: AbortSignal): Promise<ProbeResult> {

@@ -37,17 +37,19 @@ export function derivePhase(status: TransferStatus): TransferPhase {
     return status.outcome === 'Cancelled' ? 'Cancelled' : 'Failed';
   }
   if (!isTrue(status.conditions ?? [], 'LockAcquired')) return 'Pending';
-  const current = currentRecord(status.steps ?? []);
+  const current = currentRecord(status);
   return (current?.phase as TransferPhase | undefined) === 'Completed'
     ? 'Verifying'
     : ((current?.phase as TransferPhase | undefined) ?? 'Preparing');
 }
 
-/** The step under way: the first that is not over, or, while undoing, the furthest that was begun. */
-export function currentRecord(records: readonly StepRecord[]): StepRecord | undefined {
-  const undoing = records.some((record) => record.state === 'Undoing' || record.state === 'Undone');
-  if (undoing) return records.findLast((record) => record.attempts > 0) ?? records[0];
-  return records.find((record) => !isOver(record)) ?? records.at(-1);
+/** The step under way: the first that is not over, or, once it is to be undone, the furthest that was begun. */
+export function currentRecord({
+  steps = [],
+  outcome,
+}: Pick<TransferStatus, 'steps' | 'outcome'>): StepRecord | undefined {
+  if (outcome !== undefined) return steps.findLast((record) => record.attempts > 0) ?? steps[0];
+  return steps.find((record) => !isOver(record)) ?? steps.at(-1);
 }
 
 /** Share of the whole that each phase stands for; copying is most of it and counts by bytes. */
@@ -58,6 +60,7 @@ const COPY_TO = 80;
 export function derivePercent(status: TransferStatus): number {
   if (findCondition(status.conditions ?? [], 'Succeeded')?.status === 'True') return 100;
   const records = status.steps ?? [];
+  if (records.length === 0) return 0;
   const share = (part: readonly StepRecord[]): number =>
     part.length === 0 ? 0 : part.filter(isOver).length / part.length;
   const before = records.filter((record) => record.phase === 'Preparing');

@@ -105,7 +105,7 @@ export function createStepRuns(clock: Clock): StepRuns {
     },
     async close() {
       await jobs.abortAll();
-      await Promise.allSettled([...memories.values()].map((memory) => memory.session?.close()));
+      await Promise.allSettled([...memories.values()].map(async (memory) => memory.session?.close()));
     },
   };
 }

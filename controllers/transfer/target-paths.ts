@@ -61,9 +61,7 @@ export async function emptyCreatedPaths(context: TransferContext): Promise<undef
       for (const item of present) {
         const path = pathOn(bench, item);
         const argv =
-          item.file === undefined
-            ? ['find', path, '-xdev', '-mindepth', '1', '-delete']
-            : ['rm', '-f', '--', path];
+          item.file === undefined ? ['find', path, '-xdev', '-mindepth', '1', '-delete'] : ['rm', '-f', '--', path];
         await bench.exec(['sh', '-c', '[ -e "$0" ] || [ -L "$0" ] || exit 0; exec "$@"', path, ...argv], {
           signal: context.signal,
         });

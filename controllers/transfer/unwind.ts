@@ -8,7 +8,17 @@ import type { References } from './references.ts';
 import { delayBefore } from './retries.ts';
 import type { RunName } from './step-runs.ts';
 import type { Step } from './step.ts';
-import { eventReason, failureOf, generationOf, isDeleting, PROGRESS_MS, startRun, STEP_WAIT_MS, uidOf, wasBegun } from './work.ts';
+import {
+  eventReason,
+  failureOf,
+  generationOf,
+  isDeleting,
+  PROGRESS_MS,
+  startRun,
+  STEP_WAIT_MS,
+  uidOf,
+  wasBegun,
+} from './work.ts';
 import type { Work } from './work.ts';
 
 const UNDO_FAILED = 'undo failed';

@@ -59,7 +59,7 @@ export function openVisit(transfer: Readonly<Transfer>, clock: Clock, redactor: 
       status.phase = derivePhase(status);
       status.progressPercent = derivePercent(status);
       if (status.message !== undefined) status.message = redactor.redact(status.message);
-      const current = currentRecord(status.steps ?? []);
+      const current = currentRecord(status);
       if (current === undefined) delete status.currentStep;
       else status.currentStep = current.name;
       if (generation !== undefined) status.observedGeneration = generation;

@@ -306,6 +306,19 @@ async function tagAll(
   return retagged;
 }
 
+/** Gives a tag to another image, if it still names the expected one and the other one is still there. */
+export async function moveTag(
+  engine: Engine,
+  reference: string,
+  images: { readonly from: string; readonly to: string },
+  signal?: AbortSignal,
+): Promise<void> {
+  const present = await orUndefined(captureImage(engine, reference, signal));
+  const wanted = await orUndefined(captureImage(engine, images.to, signal));
+  if (present?.id !== images.from || wanted === undefined) return;
+  await tagAll(engine, wanted.id, [reference], signal);
+}
+
 /** `host:5000/team/app:1` → the repository and the tag; no tag for `app@sha256:…` and bare ids. */
 export function splitReference(reference: string): { readonly repository: string; readonly tag: string | undefined } {
   if (reference.includes('@') || /^(?:sha256:)?[0-9a-f]{64}$/.test(reference))

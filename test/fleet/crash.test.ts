@@ -78,22 +78,44 @@ const undoing = ({ status }: View): boolean =>
 
 const cloudflare = await startCloudflareStandIn({
   token: 'demo',
-  zones: [{ name: 'ferry.example', records: [{ type: 'A', name: 'dns.ferry.example', content: '10.99.51.11', ttl: 300 }] }],
+  zones: [
+    { name: 'ferry.example', records: [{ type: 'A', name: 'dns.ferry.example', content: '10.99.51.11', ttl: 300 }] },
+  ],
 });
 const dnsContent = (): string | undefined =>
   cloudflare.records('ferry.example').find(({ name }) => name === 'dns.ferry.example')?.content;
 
 const cases: readonly Case[] = [
-  { name: 'uploading', when: 'while it uploads', megabytes: 40, dies: (view) => running(view, 'precopy-data') && (view.status?.bytesDone ?? 0) > 0 },
+  {
+    name: 'uploading',
+    when: 'while it uploads',
+    megabytes: 40,
+    dies: (view) => running(view, 'precopy-data') && (view.status?.bytesDone ?? 0) > 0,
+  },
   { name: 'pending', when: 'while it is Pending', dies: ({ status }) => status?.phase === 'Pending' },
   { name: 'preparing', when: 'while it prepares', dies: ({ status }) => status?.phase === 'Preparing' },
   { name: 'created', when: 'when the container was created at the target', dies: ({ seen }) => seen('beta', 'create') },
   { name: 'stopping', when: 'while the source stops', stopSeconds: 2, dies: (view) => running(view, 'quiesce-source') },
   { name: 'stopped', when: 'right after the source was stopped', dies: ({ seen }) => seen('alpha', 'die') },
-  { name: 'delta', when: 'in the middle of the last copy', lastMegabytes: 24, dies: (view) => running(view, 'copy-final-delta') },
+  {
+    name: 'delta',
+    when: 'in the middle of the last copy',
+    lastMegabytes: 24,
+    dies: (view) => running(view, 'copy-final-delta'),
+  },
   { name: 'started', when: 'right after the target was started', dies: ({ seen }) => seen('beta', 'start') },
-  { name: 'dns', when: 'when DNS was changed and the answer is lost', dns: true, dies: () => dnsContent() === '10.99.51.12' },
-  { name: 'verifying', when: 'while it watches the service at the target', soak: '3s', dies: (view) => running(view, 'soak') },
+  {
+    name: 'dns',
+    when: 'when DNS was changed and the answer is lost',
+    dns: true,
+    dies: () => dnsContent() === '10.99.51.12',
+  },
+  {
+    name: 'verifying',
+    when: 'while it watches the service at the target',
+    soak: '3s',
+    dies: (view) => running(view, 'soak'),
+  },
   {
     name: 'undoing',
     when: 'while a cancelled move is undone',
@@ -104,7 +126,7 @@ const cases: readonly Case[] = [
   {
     name: 'cancelled',
     when: 'when it was cancelled while the source stops',
-    stopSeconds: 2,
+    stopSeconds: 5,
     cancels: (view) => running(view, 'quiesce-source'),
     dies: ({ status }) => status?.outcome === 'Cancelled',
   },
@@ -150,17 +172,24 @@ function runs(server: ServerName, container: string): { from: bigint; to: bigint
 function overlaps(container: string): number {
   const onBeta = runs('beta', container);
   return runs('alpha', container).flatMap((one) =>
-    onBeta.filter((other) => (other.to === undefined || one.from < other.to) && (one.to === undefined || other.from < one.to)),
+    onBeta.filter(
+      (other) => (other.to === undefined || one.from < other.to) && (one.to === undefined || other.from < one.to),
+    ),
   ).length;
 }
 
 async function hashOf(server: ServerName, volume: string): Promise<string> {
-  const script = 'cd "/var/lib/docker/volumes/$1/_data" && find . -type f ! -name last | sort | xargs sha256sum | sha256sum';
+  const script =
+    'cd "/var/lib/docker/volumes/$1/_data" && find . -type f ! -name last | sort | xargs sha256sum | sha256sum';
   return sh(server, script, volume);
 }
 
 async function wholeHashOf(server: ServerName, volume: string): Promise<string> {
-  return sh(server, 'cd "/var/lib/docker/volumes/$1/_data" && find . -type f | sort | xargs sha256sum | sha256sum', volume);
+  return sh(
+    server,
+    'cd "/var/lib/docker/volumes/$1/_data" && find . -type f | sort | xargs sha256sum | sha256sum',
+    volume,
+  );
 }
 
 async function startService(one: Case, port: number): Promise<void> {
@@ -241,7 +270,12 @@ spec:
     args: ['run', manifests, '--state', state, '--secrets-dir', secrets, '--log-level', 'warn'],
     async status() {
       try {
-        home ??= openLocalHome({ stateDir: state, readOnly: true, types: servedTypes, admission: createSchemaAdmission() });
+        home ??= openLocalHome({
+          stateDir: state,
+          readOnly: true,
+          types: servedTypes,
+          admission: createSchemaAdmission(),
+        });
         return (await home.get(Transfers, { namespace: 'default', name: 'move' })).status;
       } catch {
         // The program has not come so far as to make its store, or to read the file.
@@ -274,7 +308,7 @@ async function runAndKill(one: Case, home: Home): Promise<Transfer['status']> {
   const seen: View['seen'] = (server, action) =>
     sightings.some((event) => event.server === server && event.name === one.name && event.action === action);
   let cancelled = false;
-  for (const deadline = Date.now() + 60_000; Date.now() < deadline; ) {
+  for (const deadline = Date.now() + 60_000; Date.now() < deadline;) {
     const status = await home.status();
     const view = { status, seen };
     if (one.cancels?.(view) === true && !cancelled) {
@@ -303,28 +337,29 @@ async function tryCase(one: Case, port: number): Promise<() => Promise<unknown>>
   const code = await again.exit;
   const status = await home.status();
 
-  return () => t.test(`killed ${one.when}`, async (t) => {
-    t.comment(`left ${left?.phase ?? 'nothing'} at ${left?.currentStep ?? '-'}`);
-    t.equal(left?.completionTime, undefined, 'it was killed before its end');
-    const wanted = one.cancels === undefined ? 'Completed' : 'Cancelled';
-    t.equal(status?.phase, wanted, `${status?.message ?? ''} ${again.said()}`);
-    t.equal(overlaps(one.name), 0, 'never did both run');
-    const state = (server: ServerName): Promise<string> =>
-      docker(server, 'inspect', '-f', '{{.State.Running}} {{.HostConfig.RestartPolicy.Name}}', one.name);
-    if (wanted === 'Completed') {
-      t.equal(code, 0, again.said());
-      t.equal(await state('alpha'), 'false no');
-      t.equal(await state('beta'), 'true always');
-      t.equal(await wholeHashOf('beta', one.name), await wholeHashOf('alpha', one.name), 'all data are there');
-      t.equal(await hashOf('beta', one.name), before);
-      if (one.dns === true) t.equal(dnsContent(), '10.99.51.12');
-    } else {
-      t.equal(await state('alpha'), 'true always');
-      t.equal(await hashOf('alpha', one.name), before, 'the source is intact');
-      t.equal(await docker('beta', 'ps', '-aq', '--filter', `name=^${one.name}$`), '', 'no container is left');
-      t.equal(await docker('beta', 'volume', 'ls', '-q', '--filter', `name=^${one.name}$`), '', 'no volume is left');
-    }
-  });
+  return () =>
+    t.test(`killed ${one.when}`, async (t) => {
+      t.comment(`left ${left?.phase ?? 'nothing'} at ${left?.currentStep ?? '-'}: ${left?.message ?? ''}`);
+      t.equal(left?.completionTime, undefined, 'it was killed before its end');
+      const wanted = one.cancels === undefined ? 'Completed' : 'Cancelled';
+      t.equal(status?.phase, wanted, `${status?.message ?? ''} ${again.said()}`);
+      t.equal(overlaps(one.name), 0, 'never did both run');
+      const state = (server: ServerName): Promise<string> =>
+        docker(server, 'inspect', '-f', '{{.State.Running}} {{.HostConfig.RestartPolicy.Name}}', one.name);
+      if (wanted === 'Completed') {
+        t.equal(code, 0, again.said());
+        t.equal(await state('alpha'), 'false no');
+        t.equal(await state('beta'), 'true always');
+        t.equal(await wholeHashOf('beta', one.name), await wholeHashOf('alpha', one.name), 'all data are there');
+        t.equal(await hashOf('beta', one.name), before);
+        if (one.dns === true) t.equal(dnsContent(), '10.99.51.12');
+      } else {
+        t.equal(await state('alpha'), 'true always');
+        t.equal(await hashOf('alpha', one.name), before, 'the source is intact');
+        t.equal(await docker('beta', 'ps', '-aq', '--filter', `name=^${one.name}$`), '', 'no container is left');
+        t.equal(await docker('beta', 'volume', 'ls', '-q', '--filter', `name=^${one.name}$`), '', 'no volume is left');
+      }
+    });
 }
 
 const waiting = cases.map((one, index) => ({ one, port: 8100 + index }));
@@ -348,7 +383,11 @@ await t.test('nothing of any transfer is left over on either server', async (t) 
     const moved = cases.flatMap(({ name, cancels }) =>
       server === 'beta' && cancels === undefined ? [`container ${name}`, `volume ${name}`] : [],
     );
-    t.same((await leftovers(server)).filter((line) => !moved.includes(line)), [], server);
+    t.same(
+      (await leftovers(server)).filter((line) => !moved.includes(line)),
+      [],
+      server,
+    );
     t.equal(await sh(server, 'ls -A /var/lib/gridferry 2>/dev/null || true'), '', server);
   }
 });

@@ -54,7 +54,11 @@ async function move(name: string, spec: Partial<TransferSpec> = {}): Promise<voi
 }
 
 async function configure(spec: Partial<PlatformConfig['spec']>): Promise<void> {
-  await gridferry.client.patch(PlatformConfigs, { namespace: 'default', name: 'default' }, { type: 'merge', body: { spec } });
+  await gridferry.client.patch(
+    PlatformConfigs,
+    { namespace: 'default', name: 'default' },
+    { type: 'merge', body: { spec } },
+  );
 }
 
 async function completed(name: string): Promise<Transfer> {
@@ -75,10 +79,13 @@ function written(name: string): Record<string, unknown>[] {
     .filter((change) => change['id'] === id);
 }
 
-t.test('without a PlatformConfig a condition says what to do by hand', async (t) => {
+void t.test('without a PlatformConfig a condition says what to do by hand', async (t) => {
   await move('plain');
   const transfer = await completed('plain');
-  t.match(condition(transfer), { reason: 'NoPlatformConfig', message: /no PlatformConfig "default": point .* to server beta by hand/ });
+  t.match(condition(transfer), {
+    reason: 'NoPlatformConfig',
+    message: /no PlatformConfig "default": point .* to server beta by hand/,
+  });
   t.equal(step(transfer, 'plan-dns')?.state, 'Skipped');
   t.equal(recordOf('plain')?.content, ALPHA);
 
@@ -94,30 +101,45 @@ t.test('without a PlatformConfig a condition says what to do by hand', async (t)
   } as unknown as PlatformConfig);
 });
 
-t.test('the record moves to the target, with a short TTL meanwhile and its own afterwards', async (t) => {
+void t.test('the record moves to the target, with a short TTL meanwhile and its own afterwards', async (t) => {
   const before = recordOf('app');
   await move('app');
   const transfer = await completed('app');
   t.same(recordOf('app'), { ...before, content: BETA });
-  t.match(transfer.status?.restore?.dns, { name: `app.${ZONE}`, prior: [{ id: before?.id, content: ALPHA, ttl: 300, comment: 'kept by Ann' }], wrote: [BETA] });
-  t.same(written('app').map(({ content = ALPHA, ttl }) => [content, ttl]), [[ALPHA, 60], [BETA, 60], [BETA, 300]]);
+  t.match(transfer.status?.restore?.dns, {
+    name: `app.${ZONE}`,
+    prior: [{ id: before?.id, content: ALPHA, ttl: 300, comment: 'kept by Ann' }],
+    wrote: [BETA],
+  });
+  t.same(
+    written('app').map(({ content = ALPHA, ttl }) => [content, ttl]),
+    [
+      [ALPHA, 60],
+      [BETA, 60],
+      [BETA, 300],
+    ],
+  );
   t.match(condition(transfer), { status: 'True', message: `app.${ZONE} points to ${BETA}` });
   t.match(step(transfer, 'check-dns'), { state: 'Done', message: `app.${ZONE} is answered with ${BETA}` });
   t.notMatch(JSON.stringify(transfer.status) + gridferry.logged(), 'right-token');
 });
 
-t.test('a proxied record never turns grey', async (t) => {
+void t.test('a proxied record never turns grey', async (t) => {
   const before = recordOf('shield');
   await move('shield');
   const transfer = await completed('shield');
   t.same(recordOf('shield'), { ...before, content: BETA });
-  t.same(written('shield').filter(({ proxied, ttl }) => proxied === false || (ttl !== undefined && ttl !== 1)), []);
+  t.same(
+    written('shield').filter(({ proxied, ttl }) => proxied === false || (ttl !== undefined && ttl !== 1)),
+    [],
+  );
   t.equal(step(transfer, 'check-dns')?.state, 'Skipped');
 });
 
-t.test('an API that refuses, breaks and loses answers does not lead astray', async (t) => {
+void t.test('an API that refuses, breaks and loses answers does not lead astray', async (t) => {
   const before = recordOf('rough');
-  for (const how of ['rate-limited', 'server-error', 'not-json', 'lost-answer'] as const) cloudflare.fail({ how, path: 'dns_records' });
+  for (const how of ['rate-limited', 'server-error', 'not-json', 'lost-answer'] as const)
+    cloudflare.fail({ how, path: 'dns_records' });
   cloudflare.fail({ how: 'lost-answer', path: 'batch', method: 'POST', times: 2 });
   await move('rough');
   await completed('rough');
@@ -125,14 +147,23 @@ t.test('an API that refuses, breaks and loses answers does not lead astray', asy
   t.equal(cloudflare.records(ZONE).length, records.length);
 });
 
-t.test('a token without permission is found out before anything is touched', async (t) => {
+void t.test('a token without permission is found out before anything is touched', async (t) => {
   const refused = async (name: string, at: string): Promise<void> => {
     const started = await field('alpha', name, '{{.State.StartedAt}}');
     const transfer = await gridferry.ended(name, 30_000);
-    t.match(transfer.status, { phase: 'Failed', failure: { step: at, code: 'GF_DNS_AUTH', message: /permissions Zone:Read and DNS:Edit/ } });
-    t.equal(await field('alpha', name, '{{.State.StartedAt}} {{.State.Running}} {{.HostConfig.RestartPolicy.Name}}'), `${started} true always`);
+    t.match(transfer.status, {
+      phase: 'Failed',
+      failure: { step: at, code: 'GF_DNS_AUTH', message: /permissions Zone:Read and DNS:Edit/ },
+    });
+    t.equal(
+      await field('alpha', name, '{{.State.StartedAt}} {{.State.Running}} {{.HostConfig.RestartPolicy.Name}}'),
+      `${started} true always`,
+    );
     t.equal(recordOf(name)?.content, ALPHA);
-    t.same((await leftovers('beta')).filter((line) => line.includes(name)), []);
+    t.same(
+      (await leftovers('beta')).filter((line) => line.includes(name)),
+      [],
+    );
   };
   await configure({ cloudflare: { apiTokenRef: { name: 'other-cloudflare' } } } as never);
   await move('unknown');
@@ -144,11 +175,14 @@ t.test('a token without permission is found out before anything is touched', asy
   await refused('readonly', 'lower-dns-ttl');
 });
 
-t.test('a record that points elsewhere is left alone, unless the user says it is his', async (t) => {
+void t.test('a record that points elsewhere is left alone, unless the user says it is his', async (t) => {
   const before = recordOf('foreign');
   await move('foreign');
   const transfer = await gridferry.ended('foreign');
-  t.match(transfer.status, { phase: 'Failed', failure: { step: 'plan-dns', code: 'GF_DNS_NOT_OURS', message: /203\.0\.113\.9, which is not the source server/ } });
+  t.match(transfer.status, {
+    phase: 'Failed',
+    failure: { step: 'plan-dns', code: 'GF_DNS_NOT_OURS', message: /203\.0\.113\.9, which is not the source server/ },
+  });
   t.same(recordOf('foreign'), before);
   t.equal(await field('alpha', 'foreign', '{{.State.Running}}'), 'true');
 
@@ -158,7 +192,7 @@ t.test('a record that points elsewhere is left alone, unless the user says it is
   t.same(recordOf('foreign'), { ...before, content: BETA });
 });
 
-t.test('a cancel after the cutover puts the record back as it was', async (t) => {
+void t.test('a cancel after the cutover puts the record back as it was', async (t) => {
   const before = recordOf('soaking');
   await move('soaking', { soak: '60s' });
   const there = await gridferry.until('soaking', (transfer) => step(transfer, 'soak')?.state === 'Running', 60_000);
@@ -172,26 +206,37 @@ t.test('a cancel after the cutover puts the record back as it was', async (t) =>
   t.equal(await field('alpha', 'soaking', '{{.State.Running}} {{.HostConfig.RestartPolicy.Name}}'), 'true always');
 });
 
-t.test('a cancel while the provider fails to cut over puts everything back', async (t) => {
+void t.test('a cancel while the provider fails to cut over puts everything back', async (t) => {
   const before = recordOf('stuck');
   await move('stuck');
   await gridferry.until('stuck', (transfer) => step(transfer, 'lower-dns-ttl')?.state === 'Done');
   cloudflare.fail({ how: 'server-error', path: 'batch', method: 'POST', times: 12 });
-  const there = await gridferry.until('stuck', (transfer) => step(transfer, 'cut-over-dns')?.state === 'Running', 60_000);
+  const there = await gridferry.until(
+    'stuck',
+    (transfer) => step(transfer, 'cut-over-dns')?.state === 'Running',
+    60_000,
+  );
   t.match(there.status, { phase: 'DNSCutover' });
   await gridferry.change('stuck', { cancel: true });
   const transfer = await gridferry.ended('stuck', 100_000);
   t.equal(transfer.status?.phase, 'Cancelled', transfer.status?.message ?? '');
   t.same(recordOf('stuck'), before);
   t.equal(await field('alpha', 'stuck', '{{.State.Running}} {{.HostConfig.RestartPolicy.Name}}'), 'true always');
-  t.same((await leftovers('beta')).filter((line) => line.includes('stuck')), []);
+  t.same(
+    (await leftovers('beta')).filter((line) => line.includes('stuck')),
+    [],
+  );
 });
 
-t.test('resolvers that remember the old address are told of, and do not fail a move that is right', async (t) => {
+void t.test('resolvers that remember the old address are told of, and do not fail a move that is right', async (t) => {
   await configure({ resolvers: [oldNews.dnsAddress] });
   await move('stale');
   const transfer = await completed('stale');
-  t.match(step(transfer, 'check-dns'), { state: 'Done', attempts: 4, message: /is still answered with .* they may remember that for \d+ s more/ });
+  t.match(step(transfer, 'check-dns'), {
+    state: 'Done',
+    attempts: 4,
+    message: /is still answered with .* they may remember that for \d+ s more/,
+  });
   t.match(condition(transfer), { status: 'True', reason: 'Propagating' });
   t.equal(recordOf('stale')?.content, BETA);
 });

@@ -44,7 +44,7 @@ function configured({ Config, HostConfig, Mounts, Image, Name }: InspectedContai
   const labels = Object.entries(Config.Labels).filter(([key]) => !key.startsWith('gridferry.io/'));
   // Docker writes a list that nobody gave as null or as an empty one, and means one network by both names.
   const hostConfig = Object.fromEntries(
-    Object.entries({ ...HostConfig, Binds: null })
+    Object.entries<unknown>({ ...HostConfig, Binds: null })
       .map(([key, value]) => [key, key === 'NetworkMode' && value === 'default' ? 'bridge' : value] as const)
       .filter(([, value]) => !(value === null || (Array.isArray(value) && value.length === 0))),
   );
@@ -95,7 +95,7 @@ function composeLabels(service: string, dependsOn: string): Record<string, strin
   };
 }
 
-t.test('a compose project moves with its files, its order, its names and its labels', async (t) => {
+void t.test('a compose project moves with its files, its order, its names and its labels', async (t) => {
   const composeFile = `version: "3.8"
 services:
   db: {image: "web:1", volumes: ["data:/data"]}
@@ -108,27 +108,74 @@ volumes: {data: {}}
     'mkdir -p /srv/blog/conf && cd /srv/blog && cat >compose.yaml && echo "PORT=8080" >.env && chmod 600 .env && echo "color=blue" >conf/site && chown -R 1000:1000 .',
   ).catch(() => undefined);
   await fleetExec(FLEET, 'alpha', ['tee', '/srv/blog/compose.yaml'], { input: composeFile });
-  await docker('alpha', 'network', 'create', '--label', 'com.docker.compose.network=default', '--label', 'com.docker.compose.project=blog', 'blog_default');
-  await docker('alpha', 'volume', 'create', '--label', 'com.docker.compose.volume=data', '--label', 'com.docker.compose.project=blog', 'blog_data');
+  await docker(
+    'alpha',
+    'network',
+    'create',
+    '--label',
+    'com.docker.compose.network=default',
+    '--label',
+    'com.docker.compose.project=blog',
+    'blog_default',
+  );
+  await docker(
+    'alpha',
+    'volume',
+    'create',
+    '--label',
+    'com.docker.compose.volume=data',
+    '--label',
+    'com.docker.compose.project=blog',
+    'blog_data',
+  );
   const run = (service: string, dependsOn: string, flags: string[], script: string): Promise<string> =>
     docker(
-      'alpha', 'run', '-d', '--name', `blog-${service}-1`, '--network', 'blog_default', '--network-alias', service,
-      '--restart', 'unless-stopped', ...flags,
+      'alpha',
+      'run',
+      '-d',
+      '--name',
+      `blog-${service}-1`,
+      '--network',
+      'blog_default',
+      '--network-alias',
+      service,
+      '--restart',
+      'unless-stopped',
+      ...flags,
       ...Object.entries(composeLabels(service, dependsOn)).flatMap(([key, value]) => ['--label', `${key}=${value}`]),
-      '--entrypoint', 'sh', 'web:1', '-c', `trap 'exit 0' TERM; ${script}; while :; do sleep 0.1; done`,
+      '--entrypoint',
+      'sh',
+      'web:1',
+      '-c',
+      `trap 'exit 0' TERM; ${script}; while :; do sleep 0.1; done`,
     );
   // Slow to become ready: an app that did not wait would be refused.
-  await run('db', '', ['-v', 'blog_data:/data', '--health-cmd', 'test -f /tmp/ready/now', '--health-interval', '300ms'],
-    'rm -rf /tmp/ready; mkdir -p /tmp/ready; sleep 0.5; echo yes >/tmp/ready/now; httpd -p 80 -h /tmp/ready');
-  await sh('alpha', 'until docker inspect -f "{{.State.Health.Status}}" blog-db-1 | grep -q ^healthy; do sleep 0.1; done');
+  await run(
+    'db',
+    '',
+    ['-v', 'blog_data:/data', '--health-cmd', 'test -f /tmp/ready/now', '--health-interval', '300ms'],
+    'rm -rf /tmp/ready; mkdir -p /tmp/ready; sleep 0.5; echo yes >/tmp/ready/now; httpd -p 80 -h /tmp/ready',
+  );
+  await sh(
+    'alpha',
+    'until docker inspect -f "{{.State.Health.Status}}" blog-db-1 | grep -q ^healthy; do sleep 0.1; done',
+  );
   await run('app', 'db:service_healthy:false', [], 'echo "ready: $(wget -qO- http://db/now)"; httpd -p 80 -h /');
-  await run('web', 'app:service_started:true', ['-p', '8080:80', '-v', '/srv/blog/conf:/conf:ro'],
-    'until wget -qO- http://app/start >/dev/null; do sleep 0.1; done; echo "conf: $(cat /conf/site)"; httpd -p 80 -h /conf');
+  await run(
+    'web',
+    'app:service_started:true',
+    ['-p', '8080:80', '-v', '/srv/blog/conf:/conf:ro'],
+    'until wget -qO- http://app/start >/dev/null; do sleep 0.1; done; echo "conf: $(cat /conf/site)"; httpd -p 80 -h /conf',
+  );
   await python('alpha', makeNastyTree, await volumeOf('alpha', 'blog_data'));
   const labels = new Map<string, unknown>();
-  for (const service of ['db', 'app', 'web']) labels.set(service, (await inspect('alpha', `blog-${service}-1`)).Config.Labels);
+  for (const service of ['db', 'app', 'web'])
+    labels.set(service, (await inspect('alpha', `blog-${service}-1`)).Config.Labels);
 
-  await gridferry.transfer('blog', { composeProject: 'blog', healthCheck: { http: { path: '/site', port: 80 } } as never });
+  await gridferry.transfer('blog', {
+    composeProject: 'blog',
+    healthCheck: { http: { path: '/site', port: 80 } } as never,
+  });
   const transfer = await completed('blog');
 
   const started: string[] = [];
@@ -145,39 +192,134 @@ volumes: {data: {}}
   t.match(await docker('beta', 'logs', 'blog-app-1'), /^ready: yes$/m, 'db was healthy when app started');
   t.match(await docker('beta', 'logs', 'blog-web-1'), /^conf: color=blue$/m);
   t.equal(await docker('beta', 'exec', 'blog-web-1', 'wget', '-qO-', 'http://db/now'), 'yes', 'aliases resolve');
-  t.equal(await docker('beta', 'network', 'inspect', '-f', '{{index .Labels "com.docker.compose.network"}}', 'blog_default'), 'default');
-  t.equal(await docker('beta', 'volume', 'inspect', '-f', '{{index .Labels "com.docker.compose.volume"}}', 'blog_data'), 'data');
-  t.same(await tree('beta', await volumeOf('beta', 'blog_data')), await tree('alpha', await volumeOf('alpha', 'blog_data')));
-  const files = 'cd /srv/blog && stat -c "%n %a %u:%g %Y" compose.yaml .env conf/site && md5sum compose.yaml .env conf/site';
+  t.equal(
+    await docker('beta', 'network', 'inspect', '-f', '{{index .Labels "com.docker.compose.network"}}', 'blog_default'),
+    'default',
+  );
+  t.equal(
+    await docker('beta', 'volume', 'inspect', '-f', '{{index .Labels "com.docker.compose.volume"}}', 'blog_data'),
+    'data',
+  );
+  t.same(
+    await tree('beta', await volumeOf('beta', 'blog_data')),
+    await tree('alpha', await volumeOf('alpha', 'blog_data')),
+  );
+  const files =
+    'cd /srv/blog && stat -c "%n %a %u:%g %Y" compose.yaml .env conf/site && md5sum compose.yaml .env conf/site';
   t.equal(await sh('beta', files), await sh('alpha', files), 'its compose file, .env and bind mount are there');
   for (const { name } of transfer.status?.volumes ?? []) t.notOk(name.includes('override'));
   // Debian's docker-compose reads the same labels: it must know the project as its own.
-  const ps = await fleetExec(FLEET, 'beta', ['sh', '-c', 'cd /srv/blog && docker-compose -f compose.yaml ps'], { reject: false });
+  const ps = await fleetExec(FLEET, 'beta', ['sh', '-c', 'cd /srv/blog && docker-compose -f compose.yaml ps'], {
+    reject: false,
+  });
   if (ps.exitCode === 127) t.comment('docker-compose is not installed: labels alone were compared');
   else for (const service of ['db', 'app', 'web']) t.match(ps.stdout, new RegExp(`blog-${service}-1 .* Up`), ps.stderr);
 });
 
-t.test('a container with everything that moves tend to lose is the same afterwards', async (t) => {
+void t.test('a container with everything that moves tend to lose is the same afterwards', async (t) => {
   await sh('alpha', 'mkdir -p /srv/odd');
   await docker(
-    'alpha', 'run', '-d', '--name', 'odd', '--hostname', 'odd.example', '--restart', 'on-failure:3',
-    '-v', '/anonymous', '-v', '/srv/odd:/bound', '-v', 'odd-data:/data', '--mount', 'type=volume,src=odd-ro,dst=/ro,readonly',
-    '-e', 'PLAIN=1', '-e', 'ODD=a=b "c" $d', '-e', 'EMPTY=', '--label', 'odd.label=x y',
-    '--ulimit', 'nofile=1024:2048', '--sysctl', 'net.core.somaxconn=321', '--cap-add', 'NET_ADMIN', '--cap-drop', 'MKNOD',
-    '--tmpfs', '/scratch:rw,size=1m,mode=1770', '--add-host', 'db.internal:10.1.2.3', '--log-opt', 'max-size=1m', '--log-opt', 'max-file=2',
-    '--stop-signal', 'SIGINT', '--stop-timeout', '7', '--memory', '64m', '--memory-swap', '128m', '--cpus', '0.5', '--pids-limit', '100',
-    '--health-cmd', 'test -e /data/plain', '--health-interval', '500ms', '--health-retries', '5', '--shm-size', '8m',
-    '--user', '70:71', '--workdir', '/data', '--init', '--read-only=false', '--dns', '10.9.9.9', '--oom-score-adj', '100',
-    '--device', '/dev/null:/dev/odd', '--security-opt', 'no-new-privileges', '-p', '127.0.0.1:9123:80', '-p', '9124:80/udp',
+    'alpha',
+    'run',
+    '-d',
+    '--name',
+    'odd',
+    '--hostname',
+    'odd.example',
+    '--restart',
+    'on-failure:3',
+    '-v',
+    '/anonymous',
+    '-v',
+    '/srv/odd:/bound',
+    '-v',
+    'odd-data:/data',
+    '--mount',
+    'type=volume,src=odd-ro,dst=/ro,readonly',
+    '-e',
+    'PLAIN=1',
+    '-e',
+    'ODD=a=b "c" $d',
+    '-e',
+    'EMPTY=',
+    '--label',
+    'odd.label=x y',
+    '--ulimit',
+    'nofile=1024:2048',
+    '--sysctl',
+    'net.core.somaxconn=321',
+    '--cap-add',
+    'NET_ADMIN',
+    '--cap-drop',
+    'MKNOD',
+    '--tmpfs',
+    '/scratch:rw,size=1m,mode=1770',
+    '--add-host',
+    'db.internal:10.1.2.3',
+    '--log-opt',
+    'max-size=1m',
+    '--log-opt',
+    'max-file=2',
+    '--stop-signal',
+    'SIGINT',
+    '--stop-timeout',
+    '7',
+    '--memory',
+    '64m',
+    '--memory-swap',
+    '128m',
+    '--cpus',
+    '0.5',
+    '--pids-limit',
+    '100',
+    '--health-cmd',
+    'test -e /data/plain',
+    '--health-interval',
+    '500ms',
+    '--health-retries',
+    '5',
+    '--shm-size',
+    '8m',
+    '--user',
+    '70:71',
+    '--workdir',
+    '/data',
+    '--init',
+    '--read-only=false',
+    '--dns',
+    '10.9.9.9',
+    '--oom-score-adj',
+    '100',
+    '--device',
+    '/dev/null:/dev/odd',
+    '--security-opt',
+    'no-new-privileges',
+    '-p',
+    '127.0.0.1:9123:80',
+    '-p',
+    '9124:80/udp',
     'web:1',
   );
-  const anonymous = await field('alpha', 'odd', '{{range .Mounts}}{{if eq .Destination "/anonymous"}}{{.Name}}{{end}}{{end}}');
+  const anonymous = await field(
+    'alpha',
+    'odd',
+    '{{range .Mounts}}{{if eq .Destination "/anonymous"}}{{.Name}}{{end}}{{end}}',
+  );
   const roots: [string, string][] = [];
   for (const name of ['odd-data', anonymous]) roots.push([name, await volumeOf('alpha', name)]);
   for (const [, root] of [...roots, ['', '/srv/odd'] as const]) await python('alpha', makeNastyTree, root);
   await sh('alpha', 'printf "<html>" >"$1"', `${roots[0]![1]}/index.html`);
-  await docker('alpha', 'exec', '-u', '0', 'odd', 'sh', '-c', `umask 077; mkdir /opt; echo kept >/opt/outside; ln -s /opt/outside /opt/link;
-    echo changed >>/etc/group; echo gone >/tmp/not-carried; chmod 4755 /start`);
+  await docker(
+    'alpha',
+    'exec',
+    '-u',
+    '0',
+    'odd',
+    'sh',
+    '-c',
+    `umask 077; mkdir /opt; echo kept >/opt/outside; ln -s /opt/outside /opt/link;
+    echo changed >>/etc/group; echo gone >/tmp/not-carried; chmod 4755 /start`,
+  );
   // By root outside: with no-new-privileges root inside may not.
   await sh('alpha', 'chown 70:70 "$(docker inspect -f "{{.GraphDriver.Data.MergedDir}}" odd)/opt/outside"');
   const look = 'stat -c "%n %a %u:%g %s %F" /opt /opt/outside /opt/link /start; tail -1 /etc/group; ls /tmp';
@@ -204,7 +346,7 @@ t.test('a container with everything that moves tend to lose is the same afterwar
   t.equal(await field('alpha', 'odd', '{{.HostConfig.RestartPolicy.Name}}'), 'no');
 });
 
-t.test('an image whose base the target has is sent without it', async (t) => {
+void t.test('an image whose base the target has is sent without it', async (t) => {
   const noise = Buffer.alloc(12 << 20);
   for (let at = 0; at < noise.length; at += 4) noise.writeUInt32LE(Math.imul(at + 7, 2654435761) >>> 0, at);
   const base = { ...webImage, files: { ...webImage.files, '/base.bin': noise } };
@@ -221,10 +363,23 @@ t.test('an image whose base the target has is sent without it', async (t) => {
   t.equal(await docker('beta', 'exec', 'layered', 'cat', '/app', '/more'), 'onetwo');
 });
 
-t.test('a Service moves with its addons, which start first, and says where it is now', async (t) => {
+void t.test('a Service moves with its addons, which start first, and says where it is now', async (t) => {
   await docker('alpha', 'network', 'create', 'shop');
   await docker('alpha', 'run', '-d', '--name', 'shop-db', '--network', 'shop', '-v', 'shop-db:/data', 'web:1');
-  await docker('alpha', 'run', '-d', '--name', 'shop', '--network', 'shop', '-p', '8090:80', '-v', 'shop:/data', 'web:1');
+  await docker(
+    'alpha',
+    'run',
+    '-d',
+    '--name',
+    'shop',
+    '--network',
+    'shop',
+    '-p',
+    '8090:80',
+    '-v',
+    'shop:/data',
+    'web:1',
+  );
   await gridferry.client.create(Services, {
     apiVersion: 'gridferry.io/v1alpha1',
     kind: 'Service',
@@ -237,10 +392,14 @@ t.test('a Service moves with its addons, which start first, and says where it is
   const started = [(await inspect('beta', 'shop-db')).State.StartedAt, (await inspect('beta', 'shop')).State.StartedAt];
   t.same(started.toSorted(), started, 'the addon was first');
   const service = await gridferry.client.get(Services, { namespace: 'default', name: 'shop' });
-  t.match(service.status, { server: 'beta', moves: 1, events: [{ reason: 'Moved', migrated: true, transfer: 'shop' }] });
+  t.match(service.status, {
+    server: 'beta',
+    moves: 1,
+    events: [{ reason: 'Moved', migrated: true, transfer: 'shop' }],
+  });
 });
 
-t.test('where the target has no rsync, data go by tar', async (t) => {
+void t.test('where the target has no rsync, data go by tar', async (t) => {
   await sh('beta', 'mv /usr/bin/rsync /usr/bin/rsync.hidden');
   t.teardown(() => sh('beta', 'mv /usr/bin/rsync.hidden /usr/bin/rsync'));
   await docker('alpha', 'run', '-d', '--name', 'tarred', '-v', 'tarred:/data', 'web:1');
@@ -248,11 +407,14 @@ t.test('where the target has no rsync, data go by tar', async (t) => {
   await python('alpha', makeNastyTree, root);
   await gridferry.transfer('tarred', { container: 'tarred' });
   const { status } = await completed('tarred');
-  t.same(status?.volumes?.[0]?.passes?.map(({ tool }) => tool), ['tar', 'tar']);
+  t.same(
+    status?.volumes?.[0]?.passes?.map(({ tool }) => tool),
+    ['tar', 'tar'],
+  );
   t.same(await tree('beta', await volumeOf('beta', 'tarred')), await tree('alpha', root));
 });
 
-t.test('what was moved can be moved back, once the old copy is out of the way', async (t) => {
+void t.test('what was moved can be moved back, once the old copy is out of the way', async (t) => {
   await docker('beta', 'exec', 'layered', 'sh', '-c', 'echo "written at beta" >/data/index.html');
   const back = { container: 'layered', sourceServerRef: { name: 'beta' }, targetServerRef: { name: 'alpha' } };
   await gridferry.transfer('back', back);
@@ -269,8 +431,13 @@ t.test('what was moved can be moved back, once the old copy is out of the way', 
   t.equal((await inspect('beta', 'layered')).State.Running, false);
 });
 
-t.test('after all of it nothing is left but what was moved', async (t) => {
+void t.test('after all of it nothing is left but what was moved', async (t) => {
   for (const server of ['alpha', 'beta'] as const) {
-    t.same((await leftovers(server)).filter((line) => !/^(container|volume|network) [a-z0-9]/.test(line) || line.includes('gridferry')), []);
+    t.same(
+      (await leftovers(server)).filter(
+        (line) => !/^(container|volume|network) [a-z0-9]/.test(line) || line.includes('gridferry'),
+      ),
+      [],
+    );
   }
 });

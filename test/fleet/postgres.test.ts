@@ -85,7 +85,7 @@ async function openEventually(database: Database, server: 0 | 1): Promise<Postgr
 async function moveUnderLoad(t: Test, database: Database): Promise<void> {
   const { name } = database;
   await startDatabase(database);
-  const change = `UPDATE ballast SET changes = changes + 1 WHERE id = 1 + floor(random() * ${database.ballast})::int`;
+  const change = `UPDATE ballast SET changes = changes + 1 WHERE id = (SELECT 1 + floor(random() * ${database.ballast})::int)`;
   const load = startWriteLoad(addressesOf(database), 4, change);
   t.teardown(() => load.stop());
   await load.until(ALPHA, 200);

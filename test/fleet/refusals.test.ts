@@ -61,7 +61,22 @@ interface Refusal {
 
 /** The container that is to be moved: a published port, a volume, a bind mount. */
 await sh('alpha', 'mkdir -p /srv/site && echo hi >/srv/site/page');
-await docker('alpha', 'run', '-d', '--name', 'web', '--restart', 'always', '-p', '8080:80', '-v', 'web-data:/data', '-v', '/srv/site:/site', 'web:1');
+await docker(
+  'alpha',
+  'run',
+  '-d',
+  '--name',
+  'web',
+  '--restart',
+  'always',
+  '-p',
+  '8080:80',
+  '-v',
+  'web-data:/data',
+  '-v',
+  '/srv/site:/site',
+  'web:1',
+);
 await docker('alpha', 'run', '-d', '--name', 'removed', '--rm', 'web:1');
 await docker('alpha', 'run', '-d', '--name', 'sharer', '-v', 'shared:/data', 'web:1');
 await docker('alpha', 'run', '-d', '--name', 'partner', '-v', 'shared:/data', 'web:1');
@@ -107,7 +122,8 @@ const refusals: readonly Refusal[] = [
     what: 'a port that another program at the target has',
     code: 'GF_PREFLIGHT_PORT_TAKEN',
     says: /port 8080\/tcp of container web is taken on server beta by another program: free it/,
-    arrange: () => sh('beta', `setsid python3 -c '${listener}' >/dev/null 2>&1 </dev/null & echo $! >/run/listener; sleep 1`),
+    arrange: () =>
+      sh('beta', `setsid python3 -c '${listener}' >/dev/null 2>&1 </dev/null & echo $! >/run/listener; sleep 1`),
     restore: () => sh('beta', 'kill "$(cat /run/listener)"; rm /run/listener'),
   },
   {
@@ -153,7 +169,11 @@ const refusals: readonly Refusal[] = [
     code: 'GF_PREFLIGHT_DISK_FULL',
     says: /server beta has .* free at \/var\/lib\/docker, and .* are needed .*: make room/,
     // Full of holes: it takes no space here, and nobody can promise that it will take none there.
-    arrange: () => sh('alpha', 'truncate -s "$(( $(df -B1 --output=avail /var/lib/docker | tail -1) + 1000000000 ))" /var/lib/docker/volumes/big/_data/huge'),
+    arrange: () =>
+      sh(
+        'alpha',
+        'truncate -s "$(( $(df -B1 --output=avail /var/lib/docker | tail -1) + 1000000000 ))" /var/lib/docker/volumes/big/_data/huge',
+      ),
     restore: () => sh('alpha', 'rm /var/lib/docker/volumes/big/_data/huge'),
   },
   {
@@ -177,7 +197,7 @@ const refusals: readonly Refusal[] = [
 ];
 
 for (const { what, spec, code, says, arrange, restore } of refusals) {
-  t.test(`${what} is refused, and nothing is changed`, async (t) => {
+  void t.test(`${what} is refused, and nothing is changed`, async (t) => {
     await arrange?.();
     if (restore !== undefined) t.teardown(() => restore());
     const name = what.replaceAll(/[^a-z]+/g, '-');
@@ -192,7 +212,7 @@ for (const { what, spec, code, says, arrange, restore } of refusals) {
   });
 }
 
-t.test('all that is in the way is named at once', async (t) => {
+void t.test('all that is in the way is named at once', async (t) => {
   await docker('beta', 'run', '-d', '--name', 'web', '-p', '8080:80', '-v', 'web-data:/data', 'web:1');
   t.teardown(() => docker('beta', 'rm', '-fv', 'web').then(() => docker('beta', 'volume', 'rm', 'web-data')));
   await gridferry.transfer('everything', { container: 'web' });
@@ -200,7 +220,7 @@ t.test('all that is in the way is named at once', async (t) => {
   for (const code of ['NAME_TAKEN', 'VOLUME_NOT_EMPTY', 'PORT_TAKEN']) t.match(status?.message, `GF_PREFLIGHT_${code}`);
 });
 
-t.test('source = target is refused before there is an object', async (t) => {
+void t.test('source = target is refused before there is an object', async (t) => {
   const same = gridferry.transfer('same', { container: 'web', targetServerRef: { name: 'alpha' } });
   await t.rejects(same, { message: /name the same server: choose another target/ });
   const typo = gridferry.transfer('typo', { container: 'web', targetServer: { name: 'beta' } } as never);
@@ -209,24 +229,59 @@ t.test('source = target is refused before there is an object', async (t) => {
 
 /** Waits until the transfer says why it cannot begin. */
 function blocked(name: string, reason: string): Promise<Transfer> {
-  return gridferry.until(name, ({ status }) => findCondition(status?.conditions, 'Accepted')?.reason === reason, 20_000);
+  return gridferry.until(
+    name,
+    ({ status }) => findCondition(status?.conditions, 'Accepted')?.reason === reason,
+    20_000,
+  );
 }
 
 async function setServer(name: string, spec: Partial<ManagedServer['spec']>): Promise<void> {
   await gridferry.client.patch(ManagedServers, { namespace: 'default', name }, { type: 'merge', body: { spec } });
 }
 
-t.test('what cannot begin yet says why, touches nothing, and begins when that has changed', async (t) => {
+void t.test('what cannot begin yet says why, touches nothing, and begins when that has changed', async (t) => {
   const before = await bothServers();
-  const waiting: readonly (readonly [string, Partial<TransferSpec>, string, RegExp, () => Promise<unknown>, () => Promise<unknown>])[] = [
-    ['closed', {}, 'TargetNotOpen', /server beta takes no services: set allowUserWorkloads/,
-      () => setServer('beta', { allowUserWorkloads: false }), () => setServer('beta', { allowUserWorkloads: true })],
-    ['cordoned', {}, 'TargetCordoned', /server beta is cordoned: set unschedulable to false/,
-      () => setServer('beta', { unschedulable: true }), () => setServer('beta', { unschedulable: false })],
-    ['nowhere', { targetServerRef: { name: 'gamma' } }, 'ServerNotFound', /ManagedServer gamma does not exist: create it/,
-      () => Promise.resolve(), () => Promise.resolve()],
-    ['nobody', { container: undefined, serviceRef: { name: 'shop' } } as never, 'ServiceNotFound', /Service shop does not exist: create it/,
-      () => Promise.resolve(), () => Promise.resolve()],
+  const waiting: readonly (readonly [
+    string,
+    Partial<TransferSpec>,
+    string,
+    RegExp,
+    () => Promise<unknown>,
+    () => Promise<unknown>,
+  ])[] = [
+    [
+      'closed',
+      {},
+      'TargetNotOpen',
+      /server beta takes no services: set allowUserWorkloads/,
+      () => setServer('beta', { allowUserWorkloads: false }),
+      () => setServer('beta', { allowUserWorkloads: true }),
+    ],
+    [
+      'cordoned',
+      {},
+      'TargetCordoned',
+      /server beta is cordoned: set unschedulable to false/,
+      () => setServer('beta', { unschedulable: true }),
+      () => setServer('beta', { unschedulable: false }),
+    ],
+    [
+      'nowhere',
+      { targetServerRef: { name: 'gamma' } },
+      'ServerNotFound',
+      /ManagedServer gamma does not exist: create it/,
+      () => Promise.resolve(),
+      () => Promise.resolve(),
+    ],
+    [
+      'nobody',
+      { container: undefined, serviceRef: { name: 'shop' } } as never,
+      'ServiceNotFound',
+      /Service shop does not exist: create it/,
+      () => Promise.resolve(),
+      () => Promise.resolve(),
+    ],
   ];
   for (const [name, spec, reason, says, arrange, restore] of waiting) {
     await arrange();
@@ -243,11 +298,14 @@ t.test('what cannot begin yet says why, touches nothing, and begins when that ha
   t.same(await bothServers(), before);
 });
 
-t.test('a server that is offline is waited for', async (t) => {
+void t.test('a server that is offline is waited for', async (t) => {
   await stopService(FLEET, 'beta', 'sshd');
   const address = fleet.servers[1]!.address;
   // The probe interval is long; a change of the spec is what makes it look again.
-  await setServer('beta', { address, ssh: { port: 2222, user: 'root', credentialsRef: { name: 'fleet-ssh' }, hostKeyPolicy: 'AcceptNew' } as never });
+  await setServer('beta', {
+    address,
+    ssh: { port: 2222, user: 'root', credentialsRef: { name: 'fleet-ssh' }, hostKeyPolicy: 'AcceptNew' } as never,
+  });
   await gridferry.transfer('offline', { container: 'web' });
   const { status } = await blocked('offline', 'ServerNotOnline');
   t.match(status?.message, /server beta is not online: .*/);
@@ -259,7 +317,7 @@ t.test('a server that is offline is waited for', async (t) => {
   await gridferry.client.get(ManagedServers, { namespace: 'default', name: 'beta' });
 });
 
-t.test('of two transfers of one container the second waits, says for which, and does no harm then', async (t) => {
+void t.test('of two transfers of one container the second waits, says for which, and does no harm then', async (t) => {
   await gridferry.transfer('first', { container: 'web', suspend: false, soak: '3s' });
   await gridferry.until('first', ({ status }) => status?.sourceServer !== undefined);
   await gridferry.transfer('second', { container: 'web' });
@@ -267,13 +325,19 @@ t.test('of two transfers of one container the second waits, says for which, and 
   t.match(status, { phase: 'Pending', queuePosition: 1 });
   t.match(status?.message, /waits for Transfer first, which holds web on server \w+; place 1 in the queue/);
   await gridferry.transfer('third', { container: 'web' });
-  t.match((await gridferry.until('third', (third) => third.status?.queuePosition !== undefined)).status, { queuePosition: 2 });
+  t.match((await gridferry.until('third', (third) => third.status?.queuePosition !== undefined)).status, {
+    queuePosition: 2,
+  });
   const first = await gridferry.ended('first');
   t.equal(first.status?.phase, 'Completed', JSON.stringify(first.status?.failure));
   for (const name of ['second', 'third']) {
     const late = await gridferry.ended(name);
     t.match(late.status, { phase: 'Failed', failure: { code: 'GF_PREFLIGHT_NOT_RUNNING' } });
   }
-  t.equal(await docker('beta', 'inspect', '-f', '{{.State.Running}}', 'web'), 'true', 'the first one’s work is untouched');
+  t.equal(
+    await docker('beta', 'inspect', '-f', '{{.State.Running}}', 'web'),
+    'true',
+    'the first one’s work is untouched',
+  );
   t.equal((await gridferry.client.list(Transfers, { namespace: 'default' })).items.length > 0, true);
 });

@@ -31,7 +31,9 @@ export interface InspectedContainer {
   readonly State: { readonly StartedAt: string; readonly Running: boolean; readonly Status: string };
   readonly Mounts: readonly Readonly<Record<string, unknown>>[];
   readonly NetworkSettings: {
-    readonly Networks: Readonly<Record<string, { readonly Aliases: readonly string[] | null; readonly IPAddress: string }>>;
+    readonly Networks: Readonly<
+      Record<string, { readonly Aliases: readonly string[] | null; readonly IPAddress: string }>
+    >;
   };
 }
 
@@ -92,7 +94,7 @@ export const webImage = {
   files: {
     '/start': {
       content:
-        '#!/bin/sh\ntrap \'kill $!; exit 0\' TERM INT\nmkdir -p /data\n[ -e /data/index.html ] || echo hello >/data/index.html\nhttpd -f -p 80 -h /data & wait $!\n',
+        "#!/bin/sh\ntrap 'kill $!; exit 0' TERM INT\nmkdir -p /data\n[ -e /data/index.html ] || echo hello >/data/index.html\nhttpd -f -p 80 -h /data & wait $!\n",
       mode: 0o755,
     },
   },

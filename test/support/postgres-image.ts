@@ -135,7 +135,8 @@ async function debianMirror(): Promise<{ readonly site: string; readonly suite: 
   ]);
   const release = /^VERSION_CODENAME=(.*)$/m.exec(await readFile('/etc/os-release', 'utf8'))?.[1];
   const found: { site: string; suite: string }[] = [];
-  for (const line of new Set(targets.stdout.trim().split('\n'))) {
+  const lines = new Set(targets.stdout.trim().split('\n'));
+  for (const line of lines) {
     const [site = '', suite = ''] = line.split(' ');
     // Updates, backports and the repositories of others are no suite that a system can be made of.
     const known = await access(join('/usr/share/debootstrap/scripts', suite)).then(
@@ -144,7 +145,10 @@ async function debianMirror(): Promise<{ readonly site: string; readonly suite: 
     );
     if (known && /^(https?|file):/.test(site)) found.push({ site, suite });
   }
-  const mirror = found.find(({ suite }) => suite === release) ?? found[0];
+  // Others name their suites after the distribution's too, but only its own mirror has the updates beside them.
+  const isMirror = ({ site, suite }: (typeof found)[number]): boolean => lines.has(`${site} ${suite}-updates`);
+  const ofRelease = found.filter(({ suite }) => suite === release);
+  const mirror = ofRelease.find(isMirror) ?? ofRelease[0] ?? found[0];
   if (mirror === undefined) throw new Error("apt's sources name no suite that debootstrap knows: see /etc/apt");
   return mirror;
 }

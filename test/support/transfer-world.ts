@@ -218,7 +218,10 @@ function createLife(outer: Clock): Life {
     clock: {
       now: () => outer.now(),
       monotonic: () => outer.monotonic(),
-      after: (ms, callback) => outer.after(ms, () => void (ended.signal.aborted || callback())),
+      after: (ms, callback) =>
+        outer.after(ms, () => {
+          if (!ended.signal.aborted) callback();
+        }),
     },
     get dead() {
       return ended.signal.aborted;
@@ -299,6 +302,6 @@ export function changeSpec(client: Client, name: string, spec: Partial<TransferS
 }
 
 /** Lets a step take its time, and end early when it is told to. */
-export function takesTime(clock: Clock, ms: number, { signal }: TransferContext): Promise<void> {
+export function takesTime(ms: number, { clock, signal }: TransferContext): Promise<void> {
   return sleep(clock, ms, signal);
 }

@@ -32,7 +32,9 @@ export const checks: readonly Check[] = [
   check('running', 'GF_PREFLIGHT_NOT_RUNNING', ({ capture, sourceName }) =>
     capture.containers.some((container) => container.running)
       ? []
-      : [`${names(capture.containers)} does not run on server ${sourceName}: start it, so that it can be checked after the move`],
+      : [
+          `${names(capture.containers)} does not run on server ${sourceName}: start it, so that it can be checked after the move`,
+        ],
   ),
   check('paused', 'GF_PREFLIGHT_PAUSED', ({ capture }) =>
     capture.containers
@@ -54,7 +56,10 @@ export const checks: readonly Check[] = [
           listed.labels['com.docker.swarm.service.name'] !== undefined &&
           capture.containers.some((container) => container.name === listed.name),
       )
-      .map((listed) => `container ${listed.name} belongs to a swarm, which would start it again: move it with docker service`),
+      .map(
+        (listed) =>
+          `container ${listed.name} belongs to a swarm, which would start it again: move it with docker service`,
+      ),
   ),
   check('dependencies', 'GF_PREFLIGHT_DEPENDENCY', ({ capture }) =>
     capture.missing.map(
@@ -64,9 +69,13 @@ export const checks: readonly Check[] = [
   ),
   check('shared-volumes', 'GF_PREFLIGHT_VOLUME_SHARED', ({ capture, sourceContainers }) => {
     const moved = new Set(capture.containers.map((container) => container.name));
-    const volumes = new Set(capture.volumes.filter((volume) => volume.copyMode === 'copy').map((volume) => volume.name));
+    const volumes = new Set(
+      capture.volumes.filter((volume) => volume.copyMode === 'copy').map((volume) => volume.name),
+    );
     return sourceContainers
-      .filter((other) => other.running && !moved.has(other.name) && other.labels['gridferry.io/workbench'] === undefined)
+      .filter(
+        (other) => other.running && !moved.has(other.name) && other.labels['gridferry.io/workbench'] === undefined,
+      )
       .flatMap((other) =>
         other.volumes
           .filter((volume) => volumes.has(volume.name))
@@ -94,7 +103,10 @@ export const checks: readonly Check[] = [
   check('volume-drivers', 'GF_PREFLIGHT_VOLUME_DRIVER', ({ capture }) =>
     capture.volumes
       .filter((volume) => volume.copyMode === 'unsupported')
-      .map((volume) => `${volume.reason ?? `volume ${volume.name} is kept by the driver ${volume.driver}`}: move what is in it into a plain volume first`),
+      .map(
+        (volume) =>
+          `${volume.reason ?? `volume ${volume.name} is kept by the driver ${volume.driver}`}: move what is in it into a plain volume first`,
+      ),
   ),
   check('container-names', 'GF_PREFLIGHT_NAME_TAKEN', ({ capture, targetContainers, targetName }) =>
     capture.containers
@@ -116,31 +128,41 @@ export const checks: readonly Check[] = [
   check('paths', 'GF_PREFLIGHT_PATH_OCCUPIED', ({ targetPaths, targetName }) =>
     targetPaths.flatMap(({ name, state }) => {
       if (state === 'Occupied') {
-        return [`server ${targetName} already has ${name}, which would be overwritten: move it away, or choose another target`];
+        return [
+          `server ${targetName} already has ${name}, which would be overwritten: move it away, or choose another target`,
+        ];
       }
-      return state === 'Unreadable' ? [`${name} cannot be looked at on server ${targetName}: log in as root or allow sudo`] : [];
+      return state === 'Unreadable'
+        ? [`${name} cannot be looked at on server ${targetName}: log in as root or allow sudo`]
+        : [];
     }),
   ),
   check('ports', 'GF_PREFLIGHT_PORT_TAKEN', takenPorts),
   check('networks', 'GF_PREFLIGHT_SUBNET_TAKEN', takenSubnets),
-  check('disk', 'GF_PREFLIGHT_DISK_FULL', ({ capture, volumes, targetDisk, targetLayers, targetName, targetEngine }) => {
-    const images = capture.images.filter((image) => !targetLayers.has(image.id)).reduce((sum, image) => sum + image.size, 0);
-    const data = volumes.reduce((sum, volume) => sum + (volume.bytesTotal ?? 0), 0);
-    const needed = images * IMAGE_FACTOR + data + RESERVE_BYTES;
-    const files = volumes.reduce((sum, volume) => sum + (volume.files ?? 0), 0);
-    const problems: string[] = [];
-    if (targetDisk.freeBytes < needed) {
-      problems.push(
-        `server ${targetName} has ${formatBytes(targetDisk.freeBytes)} free at ${targetEngine.rootDir}, and ${formatBytes(needed)} are needed (images twice, for unpacking): make room`,
-      );
-    }
-    if (targetDisk.totalInodes > 0 && targetDisk.freeInodes < files) {
-      problems.push(
-        `server ${targetName} has ${String(targetDisk.freeInodes)} inodes free at ${targetEngine.rootDir}, and ${String(files)} files come: make room`,
-      );
-    }
-    return problems;
-  }),
+  check(
+    'disk',
+    'GF_PREFLIGHT_DISK_FULL',
+    ({ capture, volumes, targetDisk, targetLayers, targetName, targetEngine }) => {
+      const images = capture.images
+        .filter((image) => !targetLayers.has(image.id))
+        .reduce((sum, image) => sum + image.size, 0);
+      const data = volumes.reduce((sum, volume) => sum + (volume.bytesTotal ?? 0), 0);
+      const needed = images * IMAGE_FACTOR + data + RESERVE_BYTES;
+      const files = volumes.reduce((sum, volume) => sum + (volume.files ?? 0), 0);
+      const problems: string[] = [];
+      if (targetDisk.freeBytes < needed) {
+        problems.push(
+          `server ${targetName} has ${formatBytes(targetDisk.freeBytes)} free at ${targetEngine.rootDir}, and ${formatBytes(needed)} are needed (images twice, for unpacking): make room`,
+        );
+      }
+      if (targetDisk.totalInodes > 0 && targetDisk.freeInodes < files) {
+        problems.push(
+          `server ${targetName} has ${String(targetDisk.freeInodes)} inodes free at ${targetEngine.rootDir}, and ${String(files)} files come: make room`,
+        );
+      }
+      return problems;
+    },
+  ),
 ];
 
 function takenPorts({ capture, targetContainers, targetHost, targetName }: PreflightFacts): string[] {
@@ -152,11 +174,14 @@ function takenPorts({ capture, targetContainers, targetHost, targetName }: Prefl
         hostAddress === '' || ['', '0.0.0.0', '::', hostAddress].includes(address);
       const holder = targetContainers.find(
         (other) =>
-          !other.own && other.ports.some((one) => one.port === hostPort && one.protocol === protocol && overlaps(one.address)),
+          !other.own &&
+          other.ports.some((one) => one.port === hostPort && one.protocol === protocol && overlaps(one.address)),
       );
       const own = targetContainers.some((other) => other.own && other.ports.some((one) => one.port === hostPort));
       const listener =
-        protocol === 'tcp' && !own && targetHost.listeningTcp.some((one) => one.port === hostPort && overlaps(one.address));
+        protocol === 'tcp' &&
+        !own &&
+        targetHost.listeningTcp.some((one) => one.port === hostPort && overlaps(one.address));
       if (holder === undefined && !listener) continue;
       const who = holder === undefined ? 'another program' : `container ${holder.name}`;
       problems.push(

@@ -72,17 +72,25 @@ export async function gatherFacts(context: TransferContext): Promise<PreflightFa
   ]);
   const marks = marksOf(context.transfer);
   const { signal } = context;
-  const [sourceContainers, targetContainers, networks, targetVolumes, targetPaths, targetHost, targetDisk, targetLayers] =
-    await Promise.all([
-      listContainers(source.engine, marks, signal),
-      listContainers(target.engine, marks, signal),
-      listNetworks(target.engine, marks, signal),
-      listVolumes(context, target.engine, capture, marks),
-      checkPaths(context, target.host, data),
-      readHostFacts(target.host, { signal }),
-      readFilesystem(target.host, target.engine.info.rootDir, { signal }),
-      listLayers(target.engine, signal),
-    ]);
+  const [
+    sourceContainers,
+    targetContainers,
+    networks,
+    targetVolumes,
+    targetPaths,
+    targetHost,
+    targetDisk,
+    targetLayers,
+  ] = await Promise.all([
+    listContainers(source.engine, marks, signal),
+    listContainers(target.engine, marks, signal),
+    listNetworks(target.engine, marks, signal),
+    listVolumes(context, target.engine, capture, marks),
+    checkPaths(context, target.host, data),
+    readHostFacts(target.host, { signal }),
+    readFilesystem(target.host, target.engine.info.rootDir, { signal }),
+    listLayers(target.engine, signal),
+  ]);
   return {
     capture,
     data,

@@ -1,4 +1,10 @@
-import { inspectState, setRestartPolicy, startContainer, stopContainer, waitHealthy } from '../../../src/docker/lifecycle.ts';
+import {
+  inspectState,
+  setRestartPolicy,
+  startContainer,
+  stopContainer,
+  waitHealthy,
+} from '../../../src/docker/lifecycle.ts';
 import { assertSourceStopped, targetContainer, targetContainers } from '../source-containers.ts';
 import { waitsForHealth } from '../start-conditions.ts';
 import type { Step } from '../step.ts';

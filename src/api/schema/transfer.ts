@@ -223,6 +223,16 @@ export const transferStatus = z
           layersSent: count('Layers that were sent.'),
           bytesSent: count('Bytes that were sent.'),
           bytesSkipped: count('Bytes that were already there.'),
+          retagged: z
+            .array(
+              z.object({
+                reference: text('The tag.'),
+                previousId: text('ID of the image that had the tag at the target; undo gives it back.'),
+              }),
+            )
+            .max(20)
+            .optional()
+            .meta({ description: 'Tags that named another image there.', 'x-kubernetes-list-type': 'atomic' }),
         }),
       )
       .max(100)

@@ -149,7 +149,10 @@ void t.test("the peer's own Retry-After is waited for, also when something else 
   await until('the failure', (transfer) => conditionOf(transfer, 'Succeeded') === 'Unknown Retrying');
   for (let i = 0; i < 3; i++) {
     const server = await client.get(ManagedServers, { namespace: 'default', name: 'alpha' });
-    await client.updateStatus(ManagedServers, { ...server, status: { ...server.status, lastProbeTime: `${i}` } } as never);
+    await client.updateStatus(ManagedServers, {
+      ...server,
+      status: { ...server.status, lastProbeTime: `${i}` },
+    } as never);
     await clock.advance(100);
   }
   await ended();
@@ -195,8 +198,10 @@ void t.test('an undo that fails is tried again, and is no success until it is do
     if (point === 'release/apply/before' || point === 'check-local-health/apply/before') throw broken;
     if (point === 'create-containers/undo/before' && fails) throw busy;
   });
-  const stuck = await until('many tries', ({ status }) =>
-    (status?.logs ?? []).filter((line) => line.includes('undo of create-containers failed')).length > 8);
+  const stuck = await until(
+    'many tries',
+    ({ status }) => (status?.logs ?? []).filter((line) => line.includes('undo of create-containers failed')).length > 8,
+  );
   t.not(stuck.status?.phase, 'Failed', 'not over');
   t.equal(conditionOf(stuck, 'Succeeded'), 'False Undoing');
   t.equal(conditionOf(stuck, 'SourceRestored'), 'False UndoFailed');
@@ -213,8 +218,10 @@ void t.test('nothing before a step that guards against two writers is undone whi
     if (point === 'check-local-health/apply/before') throw broken;
     if (point === 'start-target/undo/before' && fails) throw busy;
   });
-  await until('many tries', ({ status }) =>
-    (status?.logs ?? []).filter((line) => line.includes('undo of start-target failed')).length > 5);
+  await until(
+    'many tries',
+    ({ status }) => (status?.logs ?? []).filter((line) => line.includes('undo of start-target failed')).length > 5,
+  );
   t.match(model, { source: 'stopped', target: 'running' });
   t.notOk(model.history.includes('undo quiesce-source'));
   fails = false;
@@ -225,16 +232,14 @@ void t.test('nothing before a step that guards against two writers is undone whi
 
 void t.test('a cancel ends the step that runs, and undoes', async (t) => {
   let aborted: unknown;
-  let clock: VirtualClock | undefined;
-  const { until, ended, client, model, ...rest } = await world(t, async (point, context) => {
+  const { until, ended, client, model } = await world(t, async (point, context) => {
     if (point !== 'copy-final-delta/apply/before') return;
     context.report((status) => void (status.bytesDone = 42));
-    await takesTime(clock!, 3_600_000, context).catch((error: unknown) => {
+    await takesTime(3_600_000, context).catch((error: unknown) => {
       aborted = error;
       throw error;
     });
   });
-  clock = rest.clock;
   await until('the copy', (transfer) => stateOf(transfer, 'copy-final-delta') === 'Running');
   await changeSpec(client, 'move', { cancel: true });
   const transfer = await ended();
@@ -273,11 +278,9 @@ void t.test('a transfer whose service is at the target is not started again', as
 });
 
 void t.test('a cancel after the commit point brings back what clients wrote at the target', async (t) => {
-  let clock: VirtualClock | undefined;
-  const { until, ended, client, model, ...rest } = await world(t, async (point, context) => {
-    if (point === 'check-public-health/apply/before') await takesTime(clock!, 60_000, context);
+  const { until, ended, client, model } = await world(t, async (point, context) => {
+    if (point === 'check-public-health/apply/before') await takesTime(60_000, context);
   });
-  clock = rest.clock;
   await until('the commit point', ({ status }) => status?.committedAt !== undefined);
   clientWrites(model);
   clientWrites(model);
@@ -288,14 +291,15 @@ void t.test('a cancel after the commit point brings back what clients wrote at t
 });
 
 void t.test('a suspended transfer takes no step until it goes on', async (t) => {
-  let clock: VirtualClock | undefined;
-  const { until, ended, client, model, ...rest } = await world(t, async (point, context) => {
-    if (point === 'create-containers/apply/before') await takesTime(clock!, 2_000, context);
+  const { until, ended, client, model } = await world(t, async (point, context) => {
+    if (point === 'create-containers/apply/before') await takesTime(2_000, context);
   });
-  clock = rest.clock;
   await until('a step', (transfer) => stateOf(transfer, 'create-containers') === 'Running');
   await changeSpec(client, 'move', { suspend: true });
-  const waiting = await until('the suspension', (transfer) => conditionOf(transfer, 'Succeeded') === 'Unknown Suspended');
+  const waiting = await until(
+    'the suspension',
+    (transfer) => conditionOf(transfer, 'Succeeded') === 'Unknown Suspended',
+  );
   t.equal(stateOf(waiting, 'create-containers'), 'Done', 'the step that ran was finished');
   await clock.advance(120_000);
   t.notOk(model.history.includes('quiesce-source'));
@@ -304,11 +308,9 @@ void t.test('a suspended transfer takes no step until it goes on', async (t) => 
 });
 
 void t.test('a transfer deleted before the commit point is undone, and then gone', async (t) => {
-  let clock: VirtualClock | undefined;
-  const { until, client, model, get, ...rest } = await world(t, async (point, context) => {
-    if (point === 'start-target/apply/after') await takesTime(clock!, 3_600_000, context);
+  const { until, client, model, get } = await world(t, async (point, context) => {
+    if (point === 'start-target/apply/after') await takesTime(3_600_000, context);
   });
-  clock = rest.clock;
   await until('the start', (transfer) => stateOf(transfer, 'start-target') === 'Running');
   await client.delete(Transfers, key);
   await clock.advance(10_000);
@@ -318,11 +320,9 @@ void t.test('a transfer deleted before the commit point is undone, and then gone
 });
 
 void t.test('a transfer deleted after the commit point is finished, suspended or not, and then gone', async (t) => {
-  let clock: VirtualClock | undefined;
-  const { until, client, model, get, ...rest } = await world(t, async (point, context) => {
-    if (point === 'check-public-health/apply/before') await takesTime(clock!, 5_000, context);
+  const { until, client, model, get } = await world(t, async (point, context) => {
+    if (point === 'check-public-health/apply/before') await takesTime(5_000, context);
   });
-  clock = rest.clock;
   await until('the commit point', ({ status }) => status?.committedAt !== undefined);
   await changeSpec(client, 'move', { suspend: true });
   await client.delete(Transfers, key);
@@ -395,11 +395,9 @@ void t.test('an outcome is not taken for that of the next step when the answer t
 });
 
 void t.test('two transfers of one thing take turns', async (t) => {
-  let clock: VirtualClock | undefined;
-  const { until, client, ...rest } = await world(t, async (point, context) => {
-    if (point === 'create-containers/apply/before') await takesTime(clock!, 5_000, context);
+  const { until, client } = await world(t, async (point, context) => {
+    if (point === 'create-containers/apply/before') await takesTime(5_000, context);
   });
-  clock = rest.clock;
   await until('the first', (transfer) => stateOf(transfer, 'create-containers') === 'Running');
   await client.create(Transfers, transferOf('second'));
   await clock.advance(500);
@@ -477,7 +475,7 @@ async function runSchedule({ client, model, clock, random }: Schedule): Promise<
   const planOf = (of: Life) =>
     modelPlan(model, async (point, context) => {
       await die(of);
-      if (chance(0.3)) await takesTime(of.clock, random() * 1500, context);
+      if (chance(0.3)) await takesTime(random() * 1500, context);
       await die(of);
       if (faults < limits.faults && chance(failureRate)) {
         faults++;
@@ -528,42 +526,50 @@ async function runSchedule({ client, model, clock, random }: Schedule): Promise<
   throw new Error(`it does not end: ${JSON.stringify((await client.get(Transfers, key)).status, null, 1)}`);
 }
 
-void t.test('whatever dies whenever, one side runs, nothing acknowledged is lost, and it ends', { timeout: 180_000 }, async (t) => {
-  const ends = new Map<string, number>();
-  const seeds = Number(process.env['GRIDFERRY_TEST_SCHEDULES'] ?? 250);
-  for (let seed = 1; seed <= seeds; seed++) {
-    const random = seededRandom(seed);
-    const client = createFakeClient();
-    const model = newModel();
-    await createServers(client);
-    await client.create(Transfers, transferOf('move'));
-    const problems: string[] = [];
-    let transfer: Transfer | undefined;
-    try {
-      transfer = await runSchedule({ client, model, clock: createVirtualClock(), random });
-    } catch (error) {
-      problems.push((error as Error).message);
+void t.test(
+  'whatever dies whenever, one side runs, nothing acknowledged is lost, and it ends',
+  { timeout: 180_000 },
+  async (t) => {
+    const ends = new Map<string, number>();
+    const seeds = Number(process.env['GRIDFERRY_TEST_SCHEDULES'] ?? 250);
+    for (let seed = 1; seed <= seeds; seed++) {
+      const random = seededRandom(seed);
+      const client = createFakeClient();
+      const model = newModel();
+      await createServers(client);
+      await client.create(Transfers, transferOf('move'));
+      const problems: string[] = [];
+      let transfer: Transfer | undefined;
+      try {
+        transfer = await runSchedule({ client, model, clock: createVirtualClock(), random });
+      } catch (error) {
+        problems.push((error as Error).message);
+      }
+      const atTarget = model.target === 'running';
+      const phase = transfer?.status?.phase ?? 'gone';
+      problems.push(...model.violations);
+      const state = { source: model.source, target: model.target, dns: model.dns, locked: model.locked };
+      // Giving the marks back is a step like any other: when that fails for good after the commit point, they stay.
+      const kept = transfer?.status?.failure?.step === 'release';
+      const wanted = { ...(atTarget ? moved : back), ...(kept ? { locked: model.locked } : {}) };
+      if (JSON.stringify(state) !== JSON.stringify(wanted)) problems.push(`left as ${JSON.stringify(state)}`);
+      if (phase === 'Completed' && !atTarget) problems.push('completed, but not at the target');
+      if (phase === 'Cancelled' && atTarget) problems.push('cancelled, but at the target');
+      if (phase === 'Failed' && atTarget && transfer?.status?.committedAt === undefined)
+        problems.push('at the target uncommitted');
+      const stored = atTarget ? model.targetWrites : model.sourceWrites;
+      if (stored < model.acknowledged) problems.push(`lost ${model.acknowledged - stored} writes`);
+      if ((await client.list(Leases)).items.length > 0) problems.push('a lock is left');
+      ends.set(
+        `${phase}${atTarget ? ' at the target' : ''}`,
+        (ends.get(`${phase}${atTarget ? ' at the target' : ''}`) ?? 0) + 1,
+      );
+      if (problems.length > 0) {
+        t.fail(`seed ${seed}: ${problems.join('; ')}`, { history: model.history, status: transfer?.status });
+        if (problems.length > 3) break;
+      }
     }
-    const atTarget = model.target === 'running';
-    const phase = transfer?.status?.phase ?? 'gone';
-    problems.push(...model.violations);
-    const state = { source: model.source, target: model.target, dns: model.dns, locked: model.locked };
-    // Giving the marks back is a step like any other: when that fails for good after the commit point, they stay.
-    const kept = transfer?.status?.failure?.step === 'release';
-    const wanted = { ...(atTarget ? moved : back), ...(kept ? { locked: model.locked } : {}) };
-    if (JSON.stringify(state) !== JSON.stringify(wanted)) problems.push(`left as ${JSON.stringify(state)}`);
-    if (phase === 'Completed' && !atTarget) problems.push('completed, but not at the target');
-    if (phase === 'Cancelled' && atTarget) problems.push('cancelled, but at the target');
-    if (phase === 'Failed' && atTarget && transfer?.status?.committedAt === undefined) problems.push('at the target uncommitted');
-    const stored = atTarget ? model.targetWrites : model.sourceWrites;
-    if (stored < model.acknowledged) problems.push(`lost ${model.acknowledged - stored} writes`);
-    if ((await client.list(Leases)).items.length > 0) problems.push('a lock is left');
-    ends.set(`${phase}${atTarget ? ' at the target' : ''}`, (ends.get(`${phase}${atTarget ? ' at the target' : ''}`) ?? 0) + 1);
-    if (problems.length > 0) {
-      t.fail(`seed ${seed}: ${problems.join('; ')}`, { history: model.history, status: transfer?.status });
-      if (problems.length > 3) break;
-    }
-  }
-  t.comment(JSON.stringify(Object.fromEntries(ends)));
-  t.ok(ends.size >= 5, 'the schedules end in every way there is');
-});
+    t.comment(JSON.stringify(Object.fromEntries(ends)));
+    t.ok(ends.size >= 5, 'the schedules end in every way there is');
+  },
+);

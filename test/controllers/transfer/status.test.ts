@@ -2,7 +2,13 @@ import t from 'tap';
 import { recordsOf } from '../../../controllers/transfer/itinerary.ts';
 import type { StepRecord } from '../../../controllers/transfer/itinerary.ts';
 import { plan } from '../../../controllers/transfer/plan.ts';
-import { currentRecord, derivePercent, derivePhase, hasEnded, isTerminal } from '../../../controllers/transfer/status.ts';
+import {
+  currentRecord,
+  derivePercent,
+  derivePhase,
+  hasEnded,
+  isTerminal,
+} from '../../../controllers/transfer/status.ts';
 import type { TransferPhase } from '../../../controllers/transfer/status.ts';
 import type { Condition } from '../../../src/api/meta.ts';
 import type { Transfer, TransferStatus } from '../../../src/api/resources.ts';
@@ -83,10 +89,17 @@ void t.test('every combination of verdict, outcome and lock has one phase', asyn
 
 void t.test('while it is undone the phase stays where it failed', async (t) => {
   const steps = reached('copy-final-delta', 'Undone');
-  t.equal(currentRecord(steps)?.name, 'copy-final-delta');
-  const status: TransferStatus = { outcome: 'Failed', conditions: [locked, condition('Succeeded', 'False', 'Undoing')], steps };
+  t.equal(currentRecord({ steps, outcome: 'Failed' })?.name, 'copy-final-delta');
+  const status: TransferStatus = {
+    outcome: 'Failed',
+    conditions: [locked, condition('Succeeded', 'False', 'Undoing')],
+    steps,
+  };
   t.equal(derivePhase(status), 'Restoring');
-  t.equal(currentRecord([]), undefined);
+  t.equal(currentRecord({}), undefined);
+  const failed = reached('check-local-health', 'Failed');
+  t.equal(currentRecord({ steps: failed, outcome: 'Failed' })?.phase, 'Restoring', 'also before the first undo');
+  t.equal(currentRecord({ steps: failed })?.phase, 'DNSCutover', 'after the commit point it is passed');
 });
 
 void t.test('the percentage never falls on the way to the end', async (t) => {
@@ -119,5 +132,5 @@ void t.test('without any bytes the steps themselves count', async (t) => {
   const status = { conditions: [locked], steps: reached('precopy-data'), bytesTotal: 0 };
   const percent = derivePercent(status);
   t.ok(percent > 10 && percent < 80, `${percent}`);
-  t.equal(derivePercent({}), 80 + 0, 'an empty plan divides by nothing');
+  t.equal(derivePercent({}), 0, 'nothing is known yet');
 });
