@@ -11,10 +11,14 @@ export function checkErrorCodes(root: string): string[] {
     }
   }
   const documented = new Set(
-    [...readFileSync(join(root, 'docs/errors.md'), 'utf8').matchAll(/^\| `(GF_[A-Z0-9_]+)`/gm)].map((match) => match[1]!),
+    [...readFileSync(join(root, 'docs/errors.md'), 'utf8').matchAll(/^\| `(GF_[A-Z0-9_]+)`/gm)].map(
+      (match) => match[1]!,
+    ),
   );
   return [
     ...[...used].filter((code) => !documented.has(code)).map((code) => `${code} has no entry in docs/errors.md`),
-    ...[...documented].filter((code) => !used.has(code)).map((code) => `${code} is in docs/errors.md, but nothing uses it`),
+    ...[...documented]
+      .filter((code) => !used.has(code))
+      .map((code) => `${code} is in docs/errors.md, but nothing uses it`),
   ].sort();
 }

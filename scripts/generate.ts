@@ -41,6 +41,8 @@ for (const [file, wanted] of outputs) {
   }
 }
 if (check && drifted.length > 0) {
-  console.error(`These files do not match src/api/schema. Run "npm run generate" and commit:\n  ${drifted.join('\n  ')}`);
+  console.error(
+    `These files do not match src/api/schema. Run "npm run generate" and commit:\n  ${drifted.join('\n  ')}`,
+  );
   process.exitCode = 1;
 }

@@ -43,7 +43,8 @@ async function runTap(title: string, files: readonly string[], jobs: number, tim
   });
   const [code] = (await once(runner, 'close')) as [number | null];
   const summary = /# \{ total: (?<total>\d+)(?<rest>[^}]*)\}/.exec(stripVTControlCharacters(tail))?.groups;
-  const counted = (what: string): number => Number(new RegExp(`${what}: (\\d+)`).exec(summary?.['rest'] ?? '')?.[1] ?? 0);
+  const counted = (what: string): number =>
+    Number(new RegExp(`${what}: (\\d+)`).exec(summary?.['rest'] ?? '')?.[1] ?? 0);
   totals.passed += counted('pass');
   totals.failed += counted('fail');
   totals.skipped += counted('skip') + counted('todo');
@@ -71,7 +72,13 @@ if (wanted('static')) {
 
 const tests = globSync('test/**/*.test.ts', { cwd: root }).sort();
 const isFleet = (file: string): boolean => file.startsWith('test/fleet/');
-if (wanted('unit')) await runTap('unit tests', tests.filter((file) => !isFleet(file)), 2, 120);
+if (wanted('unit'))
+  await runTap(
+    'unit tests',
+    tests.filter((file) => !isFleet(file)),
+    2,
+    120,
+  );
 // One at a time: each starts servers of its own, and two cores have enough to do with one fleet.
 if (wanted('fleet')) await runTap('fleet tests', tests.filter(isFleet), 1, 900);
 

@@ -26,8 +26,20 @@ export function platformConfigController(dependencies: ControllerDependencies): 
             ...setCondition(
               config.status?.conditions ?? [],
               problem === undefined
-                ? { type: 'Ready', status: 'True', reason: 'Usable', message: whatIsUsable(config), observedGeneration: generation }
-                : { type: 'Ready', status: 'False', reason: problem.reason, message: problem.message, observedGeneration: generation },
+                ? {
+                    type: 'Ready',
+                    status: 'True',
+                    reason: 'Usable',
+                    message: whatIsUsable(config),
+                    observedGeneration: generation,
+                  }
+                : {
+                    type: 'Ready',
+                    status: 'False',
+                    reason: problem.reason,
+                    message: problem.message,
+                    observedGeneration: generation,
+                  },
               clock.now(),
             ),
           ],

@@ -19,13 +19,15 @@ export function serviceController({ clock }: ControllerDependencies): Controller
       async reconcile(service, context) {
         const server = service.status?.server ?? service.spec.serverRef.name;
         servers.set(keyString(context.key), { server: `${context.key.namespace}/${server}`, key: context.key });
-        const exists = await context.client.get(ManagedServers, { namespace: context.key.namespace, name: server }).then(
-          () => true,
-          (error: unknown) => {
-            if (isReason(error, 'NotFound')) return false;
-            throw error;
-          },
-        );
+        const exists = await context.client
+          .get(ManagedServers, { namespace: context.key.namespace, name: server })
+          .then(
+            () => true,
+            (error: unknown) => {
+              if (isReason(error, 'NotFound')) return false;
+              throw error;
+            },
+          );
         const generation = service.metadata.generation;
         context.setStatus({
           ...service.status,
@@ -35,7 +37,13 @@ export function serviceController({ clock }: ControllerDependencies): Controller
             ...setCondition(
               service.status?.conditions ?? [],
               exists
-                ? { type: 'Ready', status: 'True', reason: 'Assigned', message: `on server ${server}`, observedGeneration: generation }
+                ? {
+                    type: 'Ready',
+                    status: 'True',
+                    reason: 'Assigned',
+                    message: `on server ${server}`,
+                    observedGeneration: generation,
+                  }
                 : {
                     type: 'Ready',
                     status: 'False',

@@ -19,8 +19,7 @@ export interface LockName {
 }
 
 export type LockResult =
-  | { readonly acquired: true }
-  | { readonly acquired: false; readonly position: number; readonly message: string };
+  { readonly acquired: true } | { readonly acquired: false; readonly position: number; readonly message: string };
 
 /**
  * The locks of a transfer: what it moves (one move of a thing at a time), the place it takes at the target, and the
@@ -44,7 +43,7 @@ function lock(what: string): LockName {
   return { lease: `gridferry-${createHash('sha256').update(what).digest('hex').slice(0, 20)}`, what };
 }
 
-/** Takes all locks or none. The oldest waiting transfer comes first, so that none waits for ever. */
+/** Takes all locks or none, so that two never wait for each other. Who asks first once they are free gets them. */
 export async function acquireLocks(
   client: Client,
   transfer: Readonly<Transfer>,
@@ -114,9 +113,13 @@ async function take(
     if (holder.transfer !== undefined && !hasEnded(holder.transfer)) return holder;
     // Its holder is gone or has ended: the precondition makes sure that it is still that lease which goes.
     await client
-      .delete(Leases, { namespace, name: name.lease }, {
-        preconditions: lease.metadata.uid === undefined ? {} : { uid: lease.metadata.uid },
-      })
+      .delete(
+        Leases,
+        { namespace, name: name.lease },
+        {
+          preconditions: lease.metadata.uid === undefined ? {} : { uid: lease.metadata.uid },
+        },
+      )
       .catch((error: unknown) => {
         if (!isReason(error, 'NotFound', 'Conflict')) throw error;
       });
@@ -134,18 +137,17 @@ async function holderOf(client: Client, namespace: string, identity: string): Pr
   }
 }
 
-async function drop(
-  client: Client,
-  transfer: Readonly<Transfer>,
-  namespace: string,
-  name: LockName,
-): Promise<void> {
+async function drop(client: Client, transfer: Readonly<Transfer>, namespace: string, name: LockName): Promise<void> {
   try {
     const lease = await client.get(Leases, { namespace, name: name.lease });
     if (lease.spec?.holderIdentity !== identityOf(transfer)) return;
-    await client.delete(Leases, { namespace, name: name.lease }, {
-      preconditions: lease.metadata.uid === undefined ? {} : { uid: lease.metadata.uid },
-    });
+    await client.delete(
+      Leases,
+      { namespace, name: name.lease },
+      {
+        preconditions: lease.metadata.uid === undefined ? {} : { uid: lease.metadata.uid },
+      },
+    );
   } catch (error) {
     if (!isReason(error, 'NotFound', 'Conflict')) throw error;
   }

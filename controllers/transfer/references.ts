@@ -20,10 +20,7 @@ export interface NotAccepted {
 }
 
 /** Finds what a transfer refers to, whatever state it is in. */
-export async function findReferences(
-  client: Client,
-  transfer: Readonly<Transfer>,
-): Promise<References | NotAccepted> {
+export async function findReferences(client: Client, transfer: Readonly<Transfer>): Promise<References | NotAccepted> {
   const namespace = transfer.metadata.namespace ?? 'default';
   const { spec, status } = transfer;
   const platform = await find(client, PlatformConfigs, namespace, 'default');

@@ -37,13 +37,16 @@ export async function targetContainers(
 ): Promise<readonly { readonly id: string; readonly name: string }[]> {
   const { engine } = await context.session.target(context);
   const label = Object.entries(marksOf(context.transfer)).map(([name, value]) => `${name}=${value}`);
-  const list = await dockerCall<readonly { Id: string; Names: readonly string[]; Labels: Record<string, string> }[]>(engine, {
-    method: 'GET',
-    path: ['containers', 'json'],
-    query: { all: true, filters: filters({ label }) },
-    doing: 'list the containers of the transfer',
-    signal: context.signal,
-  });
+  const list = await dockerCall<readonly { Id: string; Names: readonly string[]; Labels: Record<string, string> }[]>(
+    engine,
+    {
+      method: 'GET',
+      path: ['containers', 'json'],
+      query: { all: true, filters: filters({ label }) },
+      doing: 'list the containers of the transfer',
+      signal: context.signal,
+    },
+  );
   return list
     .filter((one) => one.Labels['gridferry.io/workbench'] === undefined)
     .map((one) => ({ id: one.Id, name: (one.Names[0] ?? '').replace(/^\//, '') }));

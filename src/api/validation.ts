@@ -74,7 +74,9 @@ function createAjv(): Ajv {
 function closed(schema: OpenApiSchema): OpenApiSchema {
   const out: OpenApiSchema = { ...schema };
   if (schema.properties !== undefined) {
-    out.properties = Object.fromEntries(Object.entries(schema.properties).map(([name, child]) => [name, closed(child)]));
+    out.properties = Object.fromEntries(
+      Object.entries(schema.properties).map(([name, child]) => [name, closed(child)]),
+    );
     out.additionalProperties = false;
   } else if (typeof schema.additionalProperties === 'object') {
     out.additionalProperties = closed(schema.additionalProperties);
@@ -101,7 +103,13 @@ function violationOf(error: ErrorObject, object: KubeObject): Violation[] {
     }
     case 'enum': {
       const allowed = (error.params as { allowedValues: unknown[] }).allowedValues.map((v) => JSON.stringify(v));
-      const guess = typeof error.data === 'string' ? nearest(error.data, allowed.map((v) => JSON.parse(v) as string)) : undefined;
+      const guess =
+        typeof error.data === 'string'
+          ? nearest(
+              error.data,
+              allowed.map((v) => JSON.parse(v) as string),
+            )
+          : undefined;
       const hint = guess === undefined ? '' : `, did you mean "${guess}"?`;
       return [
         {
@@ -184,13 +192,7 @@ function programOf(rule: string): Program {
   return program;
 }
 
-function celViolations(
-  schema: OpenApiSchema,
-  value: unknown,
-  old: unknown,
-  field: string,
-  depth: number,
-): Violation[] {
+function celViolations(schema: OpenApiSchema, value: unknown, old: unknown, field: string, depth: number): Violation[] {
   if (value === undefined || value === null) return [];
   const found: Violation[] = [];
   for (const { rule, message } of schema['x-kubernetes-validations'] ?? []) {
@@ -209,10 +211,30 @@ function celViolations(
     }
   }
   if (schema.items !== undefined && Array.isArray(value)) {
+    found.push(...duplicates(schema, value, field));
     // Entries of a list have no stable identity here, so rules about changes do not reach into it.
     value.forEach((item, index) =>
       found.push(...celViolations(schema.items ?? {}, item, undefined, `${field}[${String(index)}]`, depth + 1)),
     );
   }
   return found;
+}
+
+/** Entries of a `map` list must differ in their keys, those of a `set` in themselves, as in the API server. */
+function duplicates(schema: OpenApiSchema, list: readonly unknown[], field: string): Violation[] {
+  const kind = schema['x-kubernetes-list-type'];
+  if (kind !== 'map' && kind !== 'set') return [];
+  const keys = schema['x-kubernetes-list-map-keys'] ?? [];
+  const seen = new Set<string>();
+  return list.flatMap((item, index) => {
+    const identity =
+      kind === 'set' ? item : Object.fromEntries(keys.map((key) => [key, (item as Record<string, unknown>)[key]]));
+    const text = JSON.stringify(identity);
+    if (seen.has(text)) {
+      const at = `${field}[${String(index)}]`;
+      return [{ reason: 'FieldValueDuplicate', field: at, message: `Duplicate value: ${text}` }];
+    }
+    seen.add(text);
+    return [];
+  });
 }

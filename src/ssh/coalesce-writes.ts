@@ -7,7 +7,7 @@ import type { Socket } from 'node:net';
 export function coalesceWrites(socket: Socket): void {
   const write = socket.write.bind(socket) as (...args: readonly unknown[]) => boolean;
   let corked = false;
-  socket.write = ((...args: readonly unknown[]) => {
+  socket.write = (...args: readonly unknown[]) => {
     if (!corked) {
       corked = true;
       socket.cork();
@@ -17,5 +17,5 @@ export function coalesceWrites(socket: Socket): void {
       });
     }
     return write(...args);
-  });
+  };
 }

@@ -81,7 +81,7 @@ await docker('alpha', 'run', '-d', '--name', 'removed', '--rm', 'web:1');
 await docker('alpha', 'run', '-d', '--name', 'sharer', '-v', 'shared:/data', 'web:1');
 await docker('alpha', 'run', '-d', '--name', 'partner', '-v', 'shared:/data', 'web:1');
 await docker('alpha', 'create', '--name', 'stopped', 'web:1');
-await docker('alpha', 'volume', 'create', '-o', 'type=sysfs', '-o', 'device=sysfs', 'strange');
+await docker('alpha', 'volume', 'create', '-o', 'type=mqueue', '-o', 'device=mqueue', 'strange');
 await docker('alpha', 'run', '-d', '--name', 'stranger', '-v', 'strange:/strange', 'web:1');
 // An image for another processor runs as long as nothing in it asks which one it is.
 await python('alpha', foreignImage, 'web:1', 'foreign:1', 'arm64');
@@ -180,7 +180,7 @@ const refusals: readonly Refusal[] = [
     what: 'a volume that is no folder of the server',
     spec: { container: 'stranger' },
     code: 'GF_PREFLIGHT_VOLUME_DRIVER',
-    says: /volume strange is a sysfs file system on sysfs of that server: move what is in it into a plain volume first/,
+    says: /volume strange is a mqueue file system on mqueue of that server: move what is in it into a plain volume first/,
   },
   {
     what: 'a container started with --rm',

@@ -24,7 +24,8 @@ export const copyWritableLayers: Step = {
       carried += count;
     }
     if (carried === 0 && lost.length === 0) return { skipped: true, message: 'nothing was written outside volumes' };
-    const gone = lost.length === 0 ? '' : `; deleted in the old container, but not in the image: ${lost.slice(0, 10).join(', ')}`;
+    const gone =
+      lost.length === 0 ? '' : `; deleted in the old container, but not in the image: ${lost.slice(0, 10).join(', ')}`;
     return { message: `${String(carried)} path(s) written outside volumes${gone}` };
   },
 };

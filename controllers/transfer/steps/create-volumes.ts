@@ -15,7 +15,10 @@ export const createVolumes: Step = {
       const keep = ensureNetwork(engine, network, marks, { adopt: true, signal: context.signal });
       if (hasFixedAddress(network.name, capture.containers)) await keep;
       // The subnet may be taken at the target; where no address is fixed, another one serves as well.
-      else await keep.catch(() => ensureNetwork(engine, network, marks, { adopt: true, subnets: 'any', signal: context.signal }));
+      else
+        await keep.catch(() =>
+          ensureNetwork(engine, network, marks, { adopt: true, subnets: 'any', signal: context.signal }),
+        );
     }
     for (const volume of capture.volumes) await ensureVolume(engine, volume, marks);
     return { message: `${String(capture.networks.length)} network(s), ${String(capture.volumes.length)} volume(s)` };

@@ -16,7 +16,12 @@ export const cutOverDns: Step = {
       return {
         message: 'DNS is left alone',
         record: (_status, condition) =>
-          condition('CutOver', 'True', 'WithoutDNS', `the service runs on server ${context.transfer.spec.targetServerRef.name}`),
+          condition(
+            'CutOver',
+            'True',
+            'WithoutDNS',
+            `the service runs on server ${context.transfer.spec.targetServerRef.name}`,
+          ),
       };
     }
     const { changes, restorePoint } = planCutover(target.input);

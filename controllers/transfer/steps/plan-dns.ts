@@ -31,7 +31,12 @@ export const planDns: Step = {
           created: point.created.map((record) => ({ ...record, tags: [...record.tags] })),
           wrote: [...point.wrote],
         };
-        condition('DNSUpdated', 'Unknown', 'Planned', `${target.name} will point to ${input.newAddress}. ${problems}`.trim());
+        condition(
+          'DNSUpdated',
+          'Unknown',
+          'Planned',
+          `${target.name} will point to ${input.newAddress}. ${problems}`.trim(),
+        );
       },
       message: `${target.name} → ${input.newAddress}`,
     };

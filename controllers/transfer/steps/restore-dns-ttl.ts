@@ -10,7 +10,8 @@ export const restoreDnsTtl: Step = {
   async apply(context) {
     const point = context.status.restore?.dns;
     const target = point === undefined ? undefined : await dnsTargetOf(context);
-    if (point === undefined || target === undefined || target.skip) return { skipped: true, message: 'DNS is left alone' };
+    if (point === undefined || target === undefined || target.skip)
+      return { skipped: true, message: 'DNS is left alone' };
     const { records } = await readRecords(target.provider, target.name, { signal: context.signal });
     const changes = planOriginalTtl(records, point);
     if (changes.length === 0) return { skipped: true, message: 'it is as it was' };

@@ -29,7 +29,8 @@ export const soak: Step = {
     return {
       message: `watched for ${context.transfer.spec.soak}`,
       record: (status, condition) => {
-        if (status.failure === undefined) condition('Verified', 'True', 'Healthy', 'the service works at its new place');
+        if (status.failure === undefined)
+          condition('Verified', 'True', 'Healthy', 'the service works at its new place');
       },
     };
   },

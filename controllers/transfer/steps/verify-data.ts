@@ -19,7 +19,8 @@ export const verifyData: Step = {
     const entries = results.reduce((sum, { source }) => sum + source.entries, 0);
     const mounts = results.reduce((sum, { source }) => sum + source.skippedMounts, 0);
     const how = context.transfer.spec.verify;
-    const limited = mounts === 0 ? '' : `; ${String(mounts)} folder(s) on which something else is mounted were not entered`;
+    const limited =
+      mounts === 0 ? '' : `; ${String(mounts)} folder(s) on which something else is mounted were not entered`;
     const message = `${String(entries)} entries equal (${how})${limited}`;
     return {
       record(status, condition) {

@@ -122,7 +122,9 @@ export const kinds: readonly KindDefinition[] = [
     description: 'What the transfers of one namespace share. Its name is "default".',
     spec: platformConfigSpec,
     status: platformConfigStatus,
-    rules: [{ rule: "self.metadata.name == 'default'", message: 'a namespace has one PlatformConfig, named "default"' }],
+    rules: [
+      { rule: "self.metadata.name == 'default'", message: 'a namespace has one PlatformConfig, named "default"' },
+    ],
     columns: [{ name: 'Domain', type: 'string', jsonPath: '.spec.domain', description: 'Domain.' }, age],
   },
 ];

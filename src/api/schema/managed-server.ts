@@ -73,10 +73,7 @@ export const managedServerSpec = z
       description: 'Lock domain: of the transfers that touch servers with the same value, one runs at a time.',
     }),
     primary: z.boolean().default(false).meta({ description: 'Whether it is the first server of the platform.' }),
-    allowUserWorkloads: z
-      .boolean()
-      .default(true)
-      .meta({ description: 'Whether services may be moved onto it.' }),
+    allowUserWorkloads: z.boolean().default(true).meta({ description: 'Whether services may be moved onto it.' }),
     unschedulable: z
       .boolean()
       .default(false)

@@ -19,16 +19,14 @@ export const platformConfigSpec = z
           .meta({ description: 'Where the API is; for tests and proxies.' }),
       })
       .optional()
-      .meta({ description: 'DNS at Cloudflare. Absent: DNS is left alone and a condition says what to change by hand.' }),
-    resolvers: z
-      .array(z.string().max(64))
-      .max(8)
-      .optional()
       .meta({
-        description:
-          "Name servers (address or address:port) asked whether the cutover arrived; default: the controller's own resolver.",
-        'x-kubernetes-list-type': 'set',
+        description: 'DNS at Cloudflare. Absent: DNS is left alone and a condition says what to change by hand.',
       }),
+    resolvers: z.array(z.string().max(64)).max(8).optional().meta({
+      description:
+        "Name servers (address or address:port) asked whether the cutover arrived; default: the controller's own resolver.",
+      'x-kubernetes-list-type': 'set',
+    }),
   })
   .meta({ description: 'What the transfers of this namespace share.' });
 

@@ -45,7 +45,9 @@ function rows(node: OpenApiSchema, prefix: string, lines: string[]): void {
     const required = node.required?.includes(name) === true ? ' **required**' : '';
     const fallback = child.default === undefined ? '' : `\`${JSON.stringify(child.default)}\``;
     const own = (child['x-kubernetes-validations'] ?? []).map((rule) => ` Rule: ${rule.message}.`).join('');
-    lines.push(`| \`${path}\` | ${typeName(child)}${required} | ${fallback} | ${cell(child.description ?? '')}${cell(own)} |`);
+    lines.push(
+      `| \`${path}\` | ${typeName(child)}${required} | ${fallback} | ${cell(child.description ?? '')}${cell(own)} |`,
+    );
     if (child.properties !== undefined) rows(child, `${path}.`, lines);
     if (child.items?.properties !== undefined) rows(child.items, `${path}[].`, lines);
   }
@@ -57,7 +59,9 @@ function typeName(node: OpenApiSchema): string {
   if (node.type === 'object' && typeof node.additionalProperties === 'object') {
     return `map of ${typeName(node.additionalProperties)}`;
   }
-  return node.format === undefined || node.type === 'integer' ? (node.type ?? 'any') : `${node.type ?? ''} (${node.format})`;
+  return node.format === undefined || node.type === 'integer'
+    ? (node.type ?? 'any')
+    : `${node.type ?? ''} (${node.format})`;
 }
 
 function cell(text: string): string {

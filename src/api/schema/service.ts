@@ -1,5 +1,13 @@
 import { z } from 'zod';
-import { conditions, count, healthCheck, localReference, observedGeneration, text, timestamp } from './building-blocks.ts';
+import {
+  conditions,
+  count,
+  healthCheck,
+  localReference,
+  observedGeneration,
+  text,
+  timestamp,
+} from './building-blocks.ts';
 
 const containerName = z
   .string()

@@ -21,7 +21,10 @@ const dnsName = z
 
 export const transferSpec = z
   .object({
-    type: z.enum(['Service']).default('Service').meta({ description: 'Service: one service with all that belongs to it.' }),
+    type: z
+      .enum(['Service'])
+      .default('Service')
+      .meta({ description: 'Service: one service with all that belongs to it.' }),
     container: z
       .string()
       .max(255)
@@ -70,7 +73,8 @@ export const transferSpec = z
     rollbackWindow: duration('How long the stopped source is kept after completion at the least.').default('48h'),
     suspend: z.boolean().default(false).meta({ description: 'Take no further step until it is false again.' }),
     cancel: z.boolean().default(false).meta({
-      description: 'Undo what was done and leave the service running at the source. Once begun it is finished; to start again, set it to false and change retryToken.',
+      description:
+        'Undo what was done and leave the service running at the source. Once begun it is finished; to start again, set it to false and change retryToken.',
     }),
     retryToken: z.string().max(63).optional().meta({
       description: 'Any new value starts a Failed or Cancelled transfer again.',
@@ -204,21 +208,27 @@ export const transferStatus = z
       .meta({ description: 'Why the present attempt failed.' }),
     startTime: timestamp('When the present attempt was accepted.').optional(),
     completionTime: timestamp('When it reached a terminal phase.').optional(),
-    steps: z.array(step).max(64).optional().meta({ description: 'The plan.', ...listMap('name') }),
+    steps: z
+      .array(step)
+      .max(64)
+      .optional()
+      .meta({ description: 'The plan.', ...listMap('name') }),
     bytesTotal: count('Bytes of image and data known to be moved.').optional(),
     bytesDone: count('Bytes of these that are done.').optional(),
     bytesPerSecond: count('Rate of the copy under way.').optional(),
     etaSeconds: count('Estimate until the copy under way is done, in seconds.').optional(),
-    volumes: z.array(volume).max(200).optional().meta({ description: 'Data, volume by volume.', ...listMap('name') }),
+    volumes: z
+      .array(volume)
+      .max(200)
+      .optional()
+      .meta({ description: 'Data, volume by volume.', ...listMap('name') }),
     images: z
       .array(
         z.object({
           id: text('Image ID at the source.'),
           targetId: text('Image ID at the target; another one when the image stores differ.'),
           reference: text('The tag it is known by.').optional(),
-          method: z
-            .enum(['Present', 'Pulled', 'Layers', 'Whole'])
-            .meta({ description: 'How it came to the target.' }),
+          method: z.enum(['Present', 'Pulled', 'Layers', 'Whole']).meta({ description: 'How it came to the target.' }),
           layersTotal: count('Layers it has.'),
           layersSent: count('Layers that were sent.'),
           bytesSent: count('Bytes that were sent.'),
@@ -254,15 +264,11 @@ export const transferStatus = z
     committedAt: timestamp(
       'When the commit point was passed: from then on only the user, not a failure, brings the service back.',
     ).optional(),
-    createdPaths: z
-      .array(text('Path at the target.'))
-      .max(200)
-      .optional()
-      .meta({
-        description:
-          'Paths of bind mounts and files that were absent or empty at the target before; undo empties them. With a slash at the end: folders that did not exist; undo removes them.',
-        'x-kubernetes-list-type': 'atomic',
-      }),
+    createdPaths: z.array(text('Path at the target.')).max(200).optional().meta({
+      description:
+        'Paths of bind mounts and files that were absent or empty at the target before; undo empties them. With a slash at the end: folders that did not exist; undo removes them.',
+      'x-kubernetes-list-type': 'atomic',
+    }),
     attempts: z
       .array(
         z.object({

@@ -291,7 +291,7 @@ void t.test('a cancel after the commit point brings back what clients wrote at t
 });
 
 void t.test('a suspended transfer takes no step until it goes on', async (t) => {
-  const { until, ended, client, model } = await world(t, async (point, context) => {
+  const { clock, until, ended, client, model } = await world(t, async (point, context) => {
     if (point === 'create-containers/apply/before') await takesTime(2_000, context);
   });
   await until('a step', (transfer) => stateOf(transfer, 'create-containers') === 'Running');
@@ -308,7 +308,7 @@ void t.test('a suspended transfer takes no step until it goes on', async (t) => 
 });
 
 void t.test('a transfer deleted before the commit point is undone, and then gone', async (t) => {
-  const { until, client, model, get } = await world(t, async (point, context) => {
+  const { clock, until, client, model, get } = await world(t, async (point, context) => {
     if (point === 'start-target/apply/after') await takesTime(3_600_000, context);
   });
   await until('the start', (transfer) => stateOf(transfer, 'start-target') === 'Running');
@@ -320,7 +320,7 @@ void t.test('a transfer deleted before the commit point is undone, and then gone
 });
 
 void t.test('a transfer deleted after the commit point is finished, suspended or not, and then gone', async (t) => {
-  const { until, client, model, get } = await world(t, async (point, context) => {
+  const { clock, until, client, model, get } = await world(t, async (point, context) => {
     if (point === 'check-public-health/apply/before') await takesTime(5_000, context);
   });
   await until('the commit point', ({ status }) => status?.committedAt !== undefined);
@@ -395,7 +395,7 @@ void t.test('an outcome is not taken for that of the next step when the answer t
 });
 
 void t.test('two transfers of one thing take turns', async (t) => {
-  const { until, client } = await world(t, async (point, context) => {
+  const { clock, until, client } = await world(t, async (point, context) => {
     if (point === 'create-containers/apply/before') await takesTime(5_000, context);
   });
   await until('the first', (transfer) => stateOf(transfer, 'create-containers') === 'Running');
