@@ -3,7 +3,12 @@ const sideEffects = '^src/(ssh|docker|volumes|dns|health)/';
 
 module.exports = {
   forbidden: [
-    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+    {
+      name: 'no-cycles',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
     {
       name: 'api-knows-nobody',
       severity: 'error',
@@ -14,7 +19,9 @@ module.exports = {
       name: 'runtime-knows-no-kind',
       severity: 'error',
       from: { path: '^src/runtime/' },
-      to: { path: '^(controllers/|src/(cli|ssh|docker|volumes|dns|health|sandbox)/|src/api/(resources|schema)(\\.ts|/))' },
+      to: {
+        path: '^(controllers/|src/(cli|ssh|docker|volumes|dns|health|sandbox)/|src/api/(resources|schema)(\\.ts|/))',
+      },
     },
     {
       name: 'side-effects-know-no-resource',

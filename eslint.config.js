@@ -29,10 +29,6 @@ export default tseslint.config(
     // In a test a wrong type shows as a failure at once, and tap itself waits for the subtests that it was given.
     files: ['test/**/*.ts'],
     rules: {
-      '@typescript-eslint/no-floating-promises': [
-        'error',
-        { allowForKnownSafeCalls: [{ from: 'package', name: ['test', 'teardown'], package: '@tapjs/core' }] },
-      ],
       '@typescript-eslint/require-await': 'off',
       '@typescript-eslint/no-unsafe-assignment': 'off',
       '@typescript-eslint/no-unsafe-member-access': 'off',

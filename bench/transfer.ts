@@ -99,9 +99,9 @@ async function reset(): Promise<void> {
 async function measure({ servers }: Fleet, move: () => Promise<{ readonly residentMiB?: number }>): Promise<Figures> {
   let lastAlive = 0;
   let longest = 0;
-  let running = true;
+  const asking = new AbortController();
   const client = (async () => {
-    while (running) {
+    while (!asking.signal.aborted) {
       const answers = await Promise.all(servers.map(({ address }) => answered(address)));
       const now = performance.now();
       if (answers.includes(true)) {
@@ -119,7 +119,7 @@ async function measure({ servers }: Fleet, move: () => Promise<{ readonly reside
   const ended = performance.now();
   while (lastAlive < ended && performance.now() < ended + 10_000)
     await new Promise((resolve) => setTimeout(resolve, 10));
-  running = false;
+  asking.abort();
   await client;
   return { totalMs, downtimeMs: Math.round(longest), ...(residentMiB === undefined ? {} : { residentMiB }) };
 }

@@ -12,7 +12,8 @@ type ServiceFound = NonNullable<ManagedServerStatus['services']>[number];
 
 /** What one look at a server found: as far as it came. */
 export interface ProbeResult {
-  readonly hostKey: { readonly algorithm: string; readonly fingerprint: string; readonly publicKey: string } | undefined;
+  readonly hostKey:
+    { readonly algorithm: string; readonly fingerprint: string; readonly publicKey: string } | undefined;
   readonly facts: Facts | undefined;
   readonly services: readonly ServiceFound[] | undefined;
   readonly failure: ProbeFailure | undefined;

@@ -25,7 +25,12 @@ export function statusAfter(
   const { failure } = probe;
   if (failure === undefined) {
     set('Reachable', 'True', 'LoggedIn', server.spec.local ? 'this machine' : `as ${server.spec.ssh?.user ?? ''}`);
-    set('HostKeyVerified', 'True', server.spec.local ? 'Local' : 'Pinned', probe.hostKey?.fingerprint ?? 'this machine');
+    set(
+      'HostKeyVerified',
+      'True',
+      server.spec.local ? 'Local' : 'Pinned',
+      probe.hostKey?.fingerprint ?? 'this machine',
+    );
     const docker = probe.facts?.docker;
     set('DockerReady', 'True', 'Answers', `Docker ${docker?.version ?? ''}, API ${docker?.apiVersion ?? ''}`);
     set('Ready', 'True', 'Online', 'the server can be used');
@@ -42,7 +47,8 @@ export function statusAfter(
     set('Ready', 'False', failure.reason, text);
   }
   for (const type of known) {
-    if (!conditions.some((condition) => condition.type === type)) set(type, 'Unknown', 'NotReached', 'not looked at yet');
+    if (!conditions.some((condition) => condition.type === type))
+      set(type, 'Unknown', 'NotReached', 'not looked at yet');
   }
   const failures = failure === undefined ? 0 : (before.consecutiveFailures ?? 0) + 1;
   const status: ManagedServerStatus = {

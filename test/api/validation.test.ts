@@ -24,7 +24,7 @@ const transfer = (spec: object = {}) =>
 const problems = (type: ResourceType, candidate: KubeObject, old?: KubeObject) =>
   validate(type, candidate, old).map(({ field, message }) => `${field}: ${message}`);
 
-t.test('defaults are filled in as the API server does', async (t) => {
+void t.test('defaults are filled in as the API server does', async (t) => {
   const candidate = transfer({ healthCheck: { http: { port: 8080 } } });
   t.same(validate(Transfers, candidate), []);
   t.match(candidate.spec, {
@@ -40,7 +40,7 @@ t.test('defaults are filled in as the API server does', async (t) => {
   t.match(server.spec, { ssh: { port: 22, user: 'root', hostKeyPolicy: 'Strict' }, allowUserWorkloads: true });
 });
 
-t.test('a typo is named with the field that was meant', async (t) => {
+void t.test('a typo is named with the field that was meant', async (t) => {
   t.same(problems(Transfers, transfer({ helthCheck: {} })), [
     'spec.helthCheck: unknown field "spec.helthCheck", did you mean "healthCheck"?',
   ]);
@@ -49,7 +49,7 @@ t.test('a typo is named with the field that was meant', async (t) => {
   t.match(problems(Transfers, misplaced), [/metadata.label: unknown field .* did you mean "labels"/]);
 });
 
-t.test('every problem is named at once, each with its field', async (t) => {
+void t.test('every problem is named at once, each with its field', async (t) => {
   const found = problems(
     Transfers,
     transfer({ healthCheck: { http: { port: 'high', path: 'x' } }, targetServerRef: {}, soak: 'soon' }),
@@ -62,7 +62,7 @@ t.test('every problem is named at once, each with its field', async (t) => {
   ]);
 });
 
-t.test('exactly one thing is moved, and between two servers', async (t) => {
+void t.test('exactly one thing is moved, and between two servers', async (t) => {
   t.match(problems(Transfers, transfer({ composeProject: 'blog' })), [/exactly one of/]);
   t.match(problems(Transfers, transfer({ container: undefined })), [/exactly one of/]);
   t.match(problems(Transfers, transfer({ targetServerRef: { name: 'alpha' } })), [/same server/]);
@@ -71,7 +71,7 @@ t.test('exactly one thing is moved, and between two servers', async (t) => {
   t.same(problems(Transfers, service), []);
 });
 
-t.test('what is moved and where cannot be changed, verbs can', async (t) => {
+void t.test('what is moved and where cannot be changed, verbs can', async (t) => {
   const old = transfer();
   validate(Transfers, old);
   t.match(problems(Transfers, transfer({ container: 'other' }), old), [/cannot be changed/]);
@@ -79,18 +79,18 @@ t.test('what is moved and where cannot be changed, verbs can', async (t) => {
   t.same(problems(Transfers, transfer({ cancel: true, suspend: true, retryToken: '2' }), old), []);
 });
 
-t.test('a server is either this machine or reached over SSH', async (t) => {
+void t.test('a server is either this machine or reached over SSH', async (t) => {
   t.same(problems(ManagedServers, object(ManagedServers, { local: true })), []);
   t.match(problems(ManagedServers, object(ManagedServers, {})), [/address is required/, /ssh is required/]);
   t.match(problems(ManagedServers, object(ManagedServers, { local: true, address: '10.0.0.1' })), [/local excludes/]);
 });
 
-t.test('a namespace has one PlatformConfig, named default', async (t) => {
+void t.test('a namespace has one PlatformConfig, named default', async (t) => {
   t.same(problems(PlatformConfigs, object(PlatformConfigs, { domain: 'example.org' }, 'default')), []);
   t.match(problems(PlatformConfigs, object(PlatformConfigs, { domain: 'example.org' }, 'other')), [/named "default"/]);
 });
 
-t.test('addons have distinct names, and core kinds are checked too', async (t) => {
+void t.test('addons have distinct names, and core kinds are checked too', async (t) => {
   const addon = { name: 'db', container: 'pg' };
   const twice = { container: 'web', serverRef: { name: 'alpha' }, addons: [addon, addon] };
   t.match(problems(Services, object(Services, twice)), [/^spec.addons\[1\]: Duplicate value: {"name":"db"}$/]);
@@ -103,14 +103,14 @@ t.test('addons have distinct names, and core kinds are checked too', async (t) =
   t.match(problems(Secrets, secret), [/did you mean "stringData"/]);
 });
 
-t.test('the nearest word is found, and nothing when none is near', async (t) => {
+void t.test('the nearest word is found, and nothing when none is near', async (t) => {
   t.equal(nearest('conatiner', ['container', 'composeProject']), 'container');
   t.equal(nearest('TargetserverRef', ['targetServerRef']), 'targetServerRef');
   t.equal(nearest('xyz', ['container', 'composeProject']), undefined);
   t.equal(nearest('a', []), undefined);
 });
 
-t.test('the CRDs keep the rules of structural schemas and the API conventions', async (t) => {
+void t.test('the CRDs keep the rules of structural schemas and the API conventions', async (t) => {
   for (const type of servedTypes.filter(({ group }) => group === 'gridferry.io')) {
     const crd = crdOf(type);
     t.match(crd?.spec.names, { kind: type.kind, plural: type.plural, categories: ['gridferry'] });
