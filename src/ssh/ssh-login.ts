@@ -1,4 +1,3 @@
-import { coalesceWrites } from './coalesce-writes.ts';
 import { Socket } from 'node:net';
 import ssh2 from 'ssh2';
 import type { AnyAuthMethod, AuthenticationType, Client, ParsedKey } from 'ssh2';
@@ -196,7 +195,6 @@ function tryLogin(
     socket.once('data', (chunk: Buffer) => (firstBytes = chunk));
     // Without it everything that goes back and forth is 3 to 13 times slower.
     socket.setNoDelay(true);
-    coalesceWrites(socket);
     socket.connect({ host: options.address, port: options.port });
   });
 }

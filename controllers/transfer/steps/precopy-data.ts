@@ -1,14 +1,13 @@
 import { copyTree } from '../../../src/volumes/copy.ts';
-import { buildManifest } from '../../../src/volumes/manifest.ts';
-import type { TransferContext } from '../context.ts';
-import { manifestName, pathOn } from '../data-set.ts';
+import { pathOn } from '../data-set.ts';
+import { copyWhileHashing } from '../hash-alongside.ts';
 import { emptyCreatedPaths, prepareTargetPaths } from '../target-paths.ts';
 import { formatBytes } from '../../format-bytes.ts';
 import { dataProgress } from '../progress.ts';
 import type { Step } from '../step.ts';
 
 /** A second pass is made while the service runs when the first took this long: much may have changed meanwhile. */
-const LONG_PASS_MS = 5_000;
+const LONG_PASS_MS = 10_000;
 
 /** Copies all data while the service still runs, so that what is left for the downtime is what changed since. */
 export const precopyData: Step = {
@@ -22,42 +21,26 @@ export const precopyData: Step = {
       context.session.targetBench(context),
     ]);
     const progress = dataProgress(context);
-    for (const item of items) {
+    for (const [index, item] of items.entries()) {
       progress.begin(item.name);
-      for (let round = 1; round <= 2; round++) {
-        const pass = await copyTree({
-          source,
-          sourcePath: pathOn(source, item),
-          target,
-          targetPath: pathOn(target, item),
-          isFile: item.file !== undefined,
-          running: true,
-          signal: context.signal,
-          onProgress: progress.bytes,
-        });
-        progress.end('PreCopy', pass);
-        if (pass.durationMs < LONG_PASS_MS || !item.writable) break;
-      }
+      await copyWhileHashing(context, item, index, async () => {
+        for (let round = 1; round <= 2; round++) {
+          const pass = await copyTree({
+            source,
+            sourcePath: pathOn(source, item),
+            target,
+            targetPath: pathOn(target, item),
+            isFile: item.file !== undefined,
+            running: true,
+            signal: context.signal,
+            onProgress: progress.bytes,
+          });
+          progress.end('PreCopy', pass);
+          if (pass.durationMs < LONG_PASS_MS || !item.writable) break;
+        }
+      });
     }
-    await hashWhileRunning(context);
     return { record: progress.change, message: `${formatBytes(progress.sent())} sent while the service ran` };
   },
   undo: emptyCreatedPaths,
 };
-
-/** Hashes both sides now, so that during the downtime only what changed since has to be hashed. */
-async function hashWhileRunning(context: TransferContext): Promise<void> {
-  if (context.transfer.spec.verify !== 'Changed') return;
-  const [source, target] = await Promise.all([
-    context.session.sourceBench(context),
-    context.session.targetBench(context),
-  ]);
-  for (const [index, item] of (await context.session.data(context)).entries()) {
-    const options = { mode: 'full', name: manifestName(index), signal: context.signal } as const;
-    const [onSource, onTarget] = await Promise.all([
-      buildManifest(source, pathOn(source, item), options),
-      buildManifest(target, pathOn(target, item), options),
-    ]);
-    context.session.manifests.set(item.name, { source: onSource, target: onTarget });
-  }
-}

@@ -15,7 +15,11 @@ export const verifyData: Step = {
   async apply(context) {
     await assertSourceStopped(context);
     const items = await context.session.data(context);
-    const results = await Promise.all(items.map((item, index) => proveEqual(context, item, index)));
+    // What is proved equal in the page cache should survive a power cut as well.
+    const [results] = await Promise.all([
+      Promise.all(items.map((item, index) => proveEqual(context, item, index))),
+      flushTarget(context, items),
+    ]);
     const entries = results.reduce((sum, { source }) => sum + source.entries, 0);
     const mounts = results.reduce((sum, { source }) => sum + source.skippedMounts, 0);
     const how = context.transfer.spec.verify;
@@ -61,6 +65,16 @@ async function proveEqual(context: TransferContext, item: DataItem, index: numbe
   const second = await verify(context, item, index);
   if (second.result.equal) return second;
   throw differs(item, second.result.differences);
+}
+
+async function flushTarget(context: TransferContext, items: readonly DataItem[]): Promise<void> {
+  const target = await context.session.targetBench(context);
+  for (const item of items) {
+    await target.exec(['sh', '-c', 'sync -f "$0" 2>/dev/null || sync', pathOn(target, item)], {
+      signal: context.signal,
+      timeoutMs: 600_000,
+    });
+  }
 }
 
 async function verify(context: TransferContext, item: DataItem, index: number): Promise<Verification> {
