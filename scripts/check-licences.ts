@@ -12,6 +12,7 @@ const ALLOWED = new Set([
   'CC0-1.0',
   'BlueOak-1.0.0',
   'Python-2.0',
+  'PSF-2.0',
 ]);
 
 interface LockedPackage {
@@ -40,6 +41,9 @@ export function checkLicences(root: string): string[] {
 function licenceFile(root: string, path: string): string {
   const manifest = JSON.parse(readFileSync(join(root, path, 'package.json'), 'utf8')) as {
     license?: string | { type: string };
+    /** How it was written before npm 2. */
+    licenses?: readonly { type: string }[];
   };
-  return typeof manifest.license === 'object' ? manifest.license.type : (manifest.license ?? 'none stated');
+  if (typeof manifest.license === 'object') return manifest.license.type;
+  return manifest.license ?? manifest.licenses?.map(({ type }) => type).join(' AND ') ?? 'none stated';
 }

@@ -46,7 +46,7 @@ void t.test('the commands are there, with the options their help shows', async (
   const sandbox = program.commands[0]!;
   t.strictSame(
     sandbox.commands.map((command) => command.name()),
-    ['up', 'down', 'status', 'exec', 'power', 'link'],
+    ['dns', 'up', 'down', 'status', 'exec', 'power', 'link'],
   );
   t.match(sandbox.commands.at(-1)!.helpInformation(), /--rate-mbit[^]*--delay-ms[^]*--cut[^]*--heal/);
 });
