@@ -27,6 +27,8 @@ const NAME = 'bench-transfer';
 const RATE_MBIT = 1000;
 const IMAGE = 'bench:1';
 const PORT = 8080;
+/** How often the client asks: often enough for the figures, seldom enough not to be the load. */
+const ASK_EVERY_MS = 20;
 const admission = createSchemaAdmission();
 const root = join(import.meta.dirname, '..');
 const sizes = process.argv.slice(2).map(Number);
@@ -125,7 +127,7 @@ async function measure(
         if (lastAlive > 0) longest = Math.max(longest, now - lastAlive);
         lastAlive = now;
       }
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await new Promise((resolve) => setTimeout(resolve, ASK_EVERY_MS));
     }
   })();
   await new Promise((resolve) => setTimeout(resolve, 500));

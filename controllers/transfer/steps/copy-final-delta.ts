@@ -1,7 +1,8 @@
 import { copyTree } from '../../../src/volumes/copy.ts';
 import { verifyTrees } from '../../../src/volumes/verify.ts';
 import type { TransferContext } from '../context.ts';
-import { manifestName, pathOn } from '../data-set.ts';
+import { copyEnds, reversed } from '../copy-ends.ts';
+import { manifestName } from '../data-set.ts';
 import { formatBytes } from '../../format-bytes.ts';
 import type { TransferStatus } from '../../../src/api/resources.ts';
 import { GridferryError } from '../../../src/errors.ts';
@@ -16,22 +17,10 @@ export const copyFinalDelta: Step = {
   phase: 'Restoring',
   async apply(context) {
     await assertSourceStopped(context);
-    const [source, target] = await Promise.all([
-      context.session.sourceBench(context),
-      context.session.targetBench(context),
-    ]);
     const progress = dataProgress(context);
     await Promise.all(
       (await context.session.data(context)).map(async (item) => {
-        const pass = await copyTree({
-          source,
-          sourcePath: pathOn(source, item),
-          target,
-          targetPath: pathOn(target, item),
-          isFile: item.file !== undefined,
-          running: false,
-          signal: context.signal,
-        });
+        const pass = await copyTree({ ...(await copyEnds(context, item)), running: false });
         progress.add(item.name, 'Final', pass);
       }),
     );
@@ -57,20 +46,10 @@ function mayHaveServed(status: Readonly<TransferStatus>): boolean {
 async function returnData(context: TransferContext): Promise<void> {
   await assertTargetStopped(context);
   await assertSourceStopped(context);
-  const [source, target] = await Promise.all([
-    context.session.sourceBench(context),
-    context.session.targetBench(context),
-  ]);
   for (const [index, item] of (await context.session.data(context)).entries()) {
-    const paths = {
-      source: target,
-      sourcePath: pathOn(target, item),
-      target: source,
-      targetPath: pathOn(source, item),
-      signal: context.signal,
-    };
-    await copyTree({ ...paths, isFile: item.file !== undefined, running: false });
-    const { result } = await verifyTrees({ ...paths, mode: 'Full', name: manifestName(index) });
+    const ends = reversed(await copyEnds(context, item));
+    await copyTree({ ...ends, running: false });
+    const { result } = await verifyTrees({ ...ends, mode: 'Full', name: manifestName(index) });
     if (result.equal) continue;
     throw new GridferryError(
       'GF_TRANSFER_RETURN_DIFFERS',

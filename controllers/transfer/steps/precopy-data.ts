@@ -1,5 +1,5 @@
 import { copyTree } from '../../../src/volumes/copy.ts';
-import { pathOn } from '../data-set.ts';
+import { copyEnds } from '../copy-ends.ts';
 import { copyWhileHashing } from '../hash-alongside.ts';
 import { emptyCreatedPaths, prepareTargetPaths } from '../target-paths.ts';
 import { formatBytes } from '../../format-bytes.ts';
@@ -16,23 +16,14 @@ export const precopyData: Step = {
   async apply(context) {
     const items = await context.session.data(context);
     await prepareTargetPaths(context);
-    const [source, target] = await Promise.all([
-      context.session.sourceBench(context),
-      context.session.targetBench(context),
-    ]);
     const progress = dataProgress(context);
     for (const [index, item] of items.entries()) {
       progress.begin(item.name);
       await copyWhileHashing(context, item, index, async () => {
         for (let round = 1; round <= 2; round++) {
           const pass = await copyTree({
-            source,
-            sourcePath: pathOn(source, item),
-            target,
-            targetPath: pathOn(target, item),
-            isFile: item.file !== undefined,
+            ...(await copyEnds(context, item)),
             running: true,
-            signal: context.signal,
             onProgress: progress.bytes,
           });
           progress.end('PreCopy', pass);

@@ -3,6 +3,7 @@ import { copyTree } from '../../../src/volumes/copy.ts';
 import { verifyTrees } from '../../../src/volumes/verify.ts';
 import type { Difference, Verification } from '../../../src/volumes/verify.ts';
 import type { TransferContext } from '../context.ts';
+import { copyEnds } from '../copy-ends.ts';
 import { manifestName, pathOn } from '../data-set.ts';
 import type { DataItem } from '../data-set.ts';
 import { assertSourceStopped } from '../source-containers.ts';
@@ -48,20 +49,7 @@ async function proveEqual(context: TransferContext, item: DataItem, index: numbe
   const first = await verify(context, item, index);
   if (first.result.equal) return first;
   // A copy that goes by times misses what was rewritten with the same size and time; reading contents does not.
-  const [source, target] = await Promise.all([
-    context.session.sourceBench(context),
-    context.session.targetBench(context),
-  ]);
-  await copyTree({
-    source,
-    sourcePath: pathOn(source, item),
-    target,
-    targetPath: pathOn(target, item),
-    isFile: item.file !== undefined,
-    running: false,
-    compare: 'content',
-    signal: context.signal,
-  });
+  await copyTree({ ...(await copyEnds(context, item)), running: false, compare: 'content' });
   const second = await verify(context, item, index);
   if (second.result.equal) return second;
   throw differs(item, second.result.differences);
@@ -78,22 +66,14 @@ async function flushTarget(context: TransferContext, items: readonly DataItem[])
 }
 
 async function verify(context: TransferContext, item: DataItem, index: number): Promise<Verification> {
-  const [source, target] = await Promise.all([
-    context.session.sourceBench(context),
-    context.session.targetBench(context),
-  ]);
   const earlier = context.session.manifests.get(item.name);
   return verifyTrees({
-    source,
-    sourcePath: pathOn(source, item),
-    target,
-    targetPath: pathOn(target, item),
+    ...(await copyEnds(context, item)),
     mode: context.transfer.spec.verify,
     // Without earlier manifests everything is hashed: slower, never less.
     previousSource: earlier?.source,
     previousTarget: earlier?.target,
     name: manifestName(index),
-    signal: context.signal,
   });
 }
 
