@@ -203,20 +203,15 @@ function unsupportedPlugins(capture: ContainerCapture, facts: EngineFacts): stri
   return says;
 }
 
-/**
- * What makes it dangerous to stop or copy this container, in sentences: `--rm` deletes it (and its anonymous volumes)
- * the moment it stops, and a swarm starts it again elsewhere.
- */
-export function hazardsOf(capture: ContainerCapture): string[] {
+/** Whether stopping the container deletes it and its anonymous volumes (`--rm`): then there is no way back. */
+export function isRemovedOnStop(capture: ContainerCapture): boolean {
+  return capture.hostConfig['AutoRemove'] === true;
+}
+
+/** Whether a swarm would start the container again elsewhere. */
+export function belongsToSwarm(capture: ContainerCapture): boolean {
   const labels = (capture.config['Labels'] ?? {}) as Readonly<Record<string, string>>;
-  const says: string[] = [];
-  if (capture.hostConfig['AutoRemove'] === true) {
-    says.push(
-      'it was started with --rm: stopping it deletes it and its anonymous volumes, so that there is no way back',
-    );
-  }
-  if ('com.docker.swarm.service.id' in labels) says.push('it belongs to a swarm service, which would start it again');
-  return says;
+  return 'com.docker.swarm.service.id' in labels || 'com.docker.swarm.service.name' in labels;
 }
 
 function otherMounts(capture: ContainerCapture): RawMount[] {

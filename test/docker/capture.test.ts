@@ -1,5 +1,5 @@
 import t from 'tap';
-import { createRequest, hazardsOf, unsupportedBy } from '../../src/docker/container-body.ts';
+import { belongsToSwarm, createRequest, isRemovedOnStop, unsupportedBy } from '../../src/docker/container-body.ts';
 import { toCapture } from '../../src/docker/container-capture.ts';
 import type { ContainerCapture } from '../../src/docker/container-capture.ts';
 import { diffCaptures } from '../../src/docker/container-diff.ts';
@@ -182,8 +182,9 @@ void t.test('what an engine cannot do is named', async (t) => {
   );
   for (const word of ['Annotations', 'StartInterval', 'nvidia', 'Memory', 'MemorySwappiness', 'arm64'])
     t.match(says, word);
-  t.same(hazardsOf(full), []);
-  t.match(hazardsOf({ ...full, hostConfig: { AutoRemove: true } })[0], '--rm');
+  t.notOk(isRemovedOnStop(full) || belongsToSwarm(full));
+  t.ok(isRemovedOnStop({ ...full, hostConfig: { AutoRemove: true } }));
+  t.ok(belongsToSwarm({ ...full, config: { Labels: { 'com.docker.swarm.service.id': 'x' } } }));
 });
 
 void t.test('API versions are compared as numbers', async (t) => {

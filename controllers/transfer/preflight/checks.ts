@@ -1,5 +1,5 @@
 import ipaddr from 'ipaddr.js';
-import { unsupportedBy } from '../../../src/docker/container-body.ts';
+import { belongsToSwarm, isRemovedOnStop, unsupportedBy } from '../../../src/docker/container-body.ts';
 import { hasFixedAddress } from '../networks.ts';
 import { publishedPorts } from '../../../src/docker/ports.ts';
 import type { ErrorCode } from '../../../src/errors.ts';
@@ -41,24 +41,19 @@ export const checks: readonly Check[] = [
       .filter((container) => container.state.paused)
       .map((container) => `container ${container.name} is paused: resume it (docker unpause ${container.name})`),
   ),
-  check('auto-remove', 'GF_PREFLIGHT_AUTO_REMOVE', ({ capture, sourceContainers }) =>
-    sourceContainers
-      .filter((listed) => listed.autoRemove && capture.containers.some((container) => container.name === listed.name))
+  check('auto-remove', 'GF_PREFLIGHT_AUTO_REMOVE', ({ capture }) =>
+    capture.containers
+      .filter(isRemovedOnStop)
       .map(
-        (listed) =>
-          `container ${listed.name} was started with --rm: stopping it would delete it, so there would be no way back. Start it without --rm.`,
+        ({ name }) =>
+          `container ${name} was started with --rm: stopping it would delete it, so there would be no way back. Start it without --rm.`,
       ),
   ),
-  check('swarm', 'GF_PREFLIGHT_SWARM', ({ capture, sourceContainers }) =>
-    sourceContainers
-      .filter(
-        (listed) =>
-          listed.labels['com.docker.swarm.service.name'] !== undefined &&
-          capture.containers.some((container) => container.name === listed.name),
-      )
+  check('swarm', 'GF_PREFLIGHT_SWARM', ({ capture }) =>
+    capture.containers
+      .filter(belongsToSwarm)
       .map(
-        (listed) =>
-          `container ${listed.name} belongs to a swarm, which would start it again: move it with docker service`,
+        ({ name }) => `container ${name} belongs to a swarm, which would start it again: move it with docker service`,
       ),
   ),
   check('dependencies', 'GF_PREFLIGHT_DEPENDENCY', ({ capture }) =>

@@ -27,7 +27,6 @@ export interface ListedContainer {
   readonly running: boolean;
   /** Made by this very transfer, by an earlier process. */
   readonly own: boolean;
-  readonly autoRemove: boolean;
   readonly labels: Readonly<Record<string, string>>;
   readonly ports: readonly { readonly address: string; readonly port: number; readonly protocol: string }[];
   readonly volumes: readonly { readonly name: string; readonly writable: boolean }[];
@@ -112,7 +111,6 @@ export async function gatherFacts(context: TransferContext): Promise<PreflightFa
 }
 
 interface RawListed {
-  readonly Id: string;
   readonly Names: readonly string[];
   readonly State: string;
   readonly Labels?: Readonly<Record<string, string>> | null;
@@ -128,29 +126,18 @@ async function listContainers(engine: Engine, marks: Marks, signal: AbortSignal)
     doing: 'list its containers',
     signal,
   });
-  return Promise.all(
-    list.map(async (raw) => {
-      const { HostConfig } = await dockerCall<{ readonly HostConfig: { readonly AutoRemove?: boolean } }>(engine, {
-        method: 'GET',
-        path: ['containers', raw.Id, 'json'],
-        doing: 'describe a container',
-        signal,
-      }).catch(() => ({ HostConfig: { AutoRemove: false } }));
-      return {
-        name: (raw.Names[0] ?? '').replace(/^\//, ''),
-        running: raw.State === 'running' || raw.State === 'restarting' || raw.State === 'paused',
-        own: carries(raw.Labels, marks),
-        autoRemove: HostConfig.AutoRemove === true,
-        labels: raw.Labels ?? {},
-        ports: (raw.Ports ?? []).flatMap(({ IP = '', PublicPort, Type }) =>
-          PublicPort === undefined ? [] : [{ address: IP, port: PublicPort, protocol: Type }],
-        ),
-        volumes: (raw.Mounts ?? []).flatMap(({ Type, Name, RW }) =>
-          Type === 'volume' && Name !== undefined ? [{ name: Name, writable: RW }] : [],
-        ),
-      };
-    }),
-  );
+  return list.map((raw) => ({
+    name: (raw.Names[0] ?? '').replace(/^\//, ''),
+    running: raw.State === 'running' || raw.State === 'restarting' || raw.State === 'paused',
+    own: carries(raw.Labels, marks),
+    labels: raw.Labels ?? {},
+    ports: (raw.Ports ?? []).flatMap(({ IP = '', PublicPort, Type }) =>
+      PublicPort === undefined ? [] : [{ address: IP, port: PublicPort, protocol: Type }],
+    ),
+    volumes: (raw.Mounts ?? []).flatMap(({ Type, Name, RW }) =>
+      Type === 'volume' && Name !== undefined ? [{ name: Name, writable: RW }] : [],
+    ),
+  }));
 }
 
 async function listNetworks(

@@ -17,7 +17,6 @@ const listed = (name: string, more: Partial<ListedContainer> = {}): ListedContai
   name,
   running: true,
   own: false,
-  autoRemove: false,
   labels: {},
   ports: [],
   volumes: [],
@@ -85,11 +84,13 @@ const refused: Readonly<Record<string, readonly (readonly [string, PreflightFact
       /docker unpause web/,
     ],
   ],
-  'auto-remove': [['--rm', factsWith({ sourceContainers: [listed('web', { autoRemove: true })] }), /--rm/]],
+  'auto-remove': [
+    ['--rm', factsWith({}, { containers: [{ ...container, hostConfig: { AutoRemove: true } }] }), /--rm/],
+  ],
   swarm: [
     [
       'a swarm service',
-      factsWith({ sourceContainers: [listed('web', { labels: { 'com.docker.swarm.service.name': 'x' } })] }),
+      factsWith({}, { containers: [{ ...container, config: { Labels: { 'com.docker.swarm.service.name': 'x' } } }] }),
       /swarm/,
     ],
   ],
