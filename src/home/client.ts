@@ -46,6 +46,11 @@ export interface ListOptions {
   readonly fieldSelector?: string;
   readonly limit?: number;
   readonly continue?: string;
+  /** With `resourceVersionMatch`: the state at exactly this version, or at one not older. Absent: the latest. */
+  readonly resourceVersion?: string;
+  readonly resourceVersionMatch?: 'Exact' | 'NotOlderThan';
+  /** Gives the call up. */
+  readonly signal?: AbortSignal;
 }
 
 export interface ListResult<T extends KubeObject> {
@@ -53,6 +58,8 @@ export interface ListResult<T extends KubeObject> {
   /** The version the list is consistent at; watch from here to miss nothing. */
   readonly resourceVersion: string;
   readonly continue?: string;
+  /** How many are left after this page, where the server knows. */
+  readonly remainingItemCount?: number;
 }
 
 export interface WatchOptions {
@@ -60,13 +67,18 @@ export interface WatchOptions {
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
   readonly resourceVersion?: string;
+  /**
+   * First an `ADDED` for each existing object, then a bookmark with `initialEventsEnd`, then the changes. (A
+   * "streaming list"; `resourceVersion` then means: not older than that.)
+   */
+  readonly sendInitialEvents?: boolean;
   readonly signal: AbortSignal;
 }
 
 export type WatchEvent<T extends KubeObject = KubeObject> =
   | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: T }
   /** Nothing relevant happened up to this version: a later watch may start here. */
-  | { readonly type: 'BOOKMARK'; readonly resourceVersion: string };
+  | { readonly type: 'BOOKMARK'; readonly resourceVersion: string; readonly initialEventsEnd?: true };
 
 export interface JsonPatchOperation {
   readonly op: 'add' | 'remove' | 'replace' | 'move' | 'copy' | 'test';
@@ -77,16 +89,28 @@ export interface JsonPatchOperation {
 
 export type Patch =
   | { readonly type: 'merge'; readonly body: Readonly<Record<string, unknown>> }
-  | { readonly type: 'json'; readonly body: readonly JsonPatchOperation[] };
+  | { readonly type: 'json'; readonly body: readonly JsonPatchOperation[] }
+  /**
+   * Server-side apply: the body is all that `fieldManager` (required) wants to own. Creates the object when it is not
+   * there. What another manager owns with another value is a `Conflict`, unless `force` takes it over.
+   */
+  | { readonly type: 'apply'; readonly body: Readonly<Record<string, unknown>>; readonly force?: boolean };
 
 export interface WriteOptions {
   /** Who writes, for `managedFields` and the audit log. */
   readonly fieldManager?: string;
   /** Validate and answer, but store nothing. */
   readonly dryRun?: boolean;
+  /** What becomes of fields that the schema does not know: refused, dropped with a warning, dropped. Default `Strict`. */
+  readonly fieldValidation?: 'Strict' | 'Warn' | 'Ignore';
+  /** Told each warning of the server, such as of a dropped field. */
+  readonly onWarning?: (text: string) => void;
+  /** Told when a patch of type `apply` made the object. */
+  readonly onCreated?: () => void;
 }
 
 export interface DeleteOptions {
+  readonly dryRun?: boolean;
   readonly preconditions?: { readonly uid?: string; readonly resourceVersion?: string };
   readonly propagationPolicy?: 'Foreground' | 'Background' | 'Orphan';
 }

@@ -257,6 +257,7 @@ function ownerUids(object: KubeObject): string[] {
 
 function patched<T extends KubeObject>(old: T, patch: Patch): T {
   let result: unknown;
+  if (patch.type === 'apply') throw badRequest('server-side apply is not served');
   try {
     result = patch.type === 'merge' ? applyMergePatch(old, jsonCopy(patch.body)) : applyJsonPatch(old, patch.body);
   } catch (error) {
