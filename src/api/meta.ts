@@ -19,6 +19,8 @@ export interface ObjectMeta {
   creationTimestamp?: string;
   deletionTimestamp?: string;
   deletionGracePeriodSeconds?: number;
+  /** Of old: a server takes no notice of it. */
+  selfLink?: string;
   labels?: Record<string, string>;
   annotations?: Record<string, string>;
   finalizers?: string[];
@@ -70,6 +72,11 @@ export interface ResourceType<T extends KubeObject = KubeObject> {
 export const GROUP = 'gridferry.io';
 export const VERSION = 'v1alpha1';
 export const API_VERSION = 'gridferry.io/v1alpha1';
+
+/** Whether a CRD makes the kind; the API server treats those that are built in differently here and there. */
+export function isCustom({ group }: Pick<ResourceType, 'group'>): boolean {
+  return group !== '' && !group.endsWith('.k8s.io');
+}
 
 /** `namespace/name`, or just the name of a cluster-scoped object. */
 export function keyString(key: ObjectKey): string {

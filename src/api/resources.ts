@@ -4,6 +4,7 @@ import type { API_VERSION, KubeObject, ResourceType } from './meta.ts';
 import type { managedServerSpec, managedServerStatus } from './schema/managed-server.ts';
 import type { platformConfigSpec, platformConfigStatus } from './schema/platform-config.ts';
 import type { serviceSpec, serviceStatus } from './schema/service.ts';
+import type { sourceSpec, sourceStatus } from './schema/source.ts';
 import type { transferSpec, transferStatus } from './schema/transfer.ts';
 import { ConfigMaps, Events, Leases, Namespaces, Secrets } from './core.ts';
 
@@ -30,6 +31,10 @@ export type Service = CustomObject<ServiceSpec, ServiceStatus>;
 export type PlatformConfigSpec = z.output<typeof platformConfigSpec>;
 export type PlatformConfigStatus = z.output<typeof platformConfigStatus>;
 export type PlatformConfig = CustomObject<PlatformConfigSpec, PlatformConfigStatus>;
+
+export type SourceSpec = z.output<typeof sourceSpec>;
+export type SourceStatus = z.output<typeof sourceStatus>;
+export type Source = CustomObject<SourceSpec, SourceStatus>;
 
 export type HealthCheckSpec = NonNullable<TransferSpec['healthCheck']>;
 
@@ -73,7 +78,17 @@ export const PlatformConfigs: ResourceType<PlatformConfig> = {
   shortNames: ['gpc'],
 };
 
-/** What users put into a directory, and what the embedded API serves. */
+/** Only in the local home: in a cluster, Flux or Argo CD do what it stands for, and have objects of their own. */
+export const Sources: ResourceType<Source> = {
+  ...custom,
+  categories: [],
+  kind: 'Source',
+  plural: 'sources',
+  singular: 'source',
+  shortNames: ['gsrc'],
+};
+
+/** What both homes serve, and what users put into a directory. */
 export const servedTypes: readonly ResourceType[] = [
   ManagedServers,
   Transfers,
@@ -85,3 +100,6 @@ export const servedTypes: readonly ResourceType[] = [
   Leases,
   Namespaces,
 ] as readonly ResourceType[];
+
+/** What the embedded API serves. */
+export const localTypes: readonly ResourceType[] = [...servedTypes, Sources];

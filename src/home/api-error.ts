@@ -8,6 +8,7 @@ export type StatusReason =
   | 'Forbidden'
   | 'NotFound'
   | 'MethodNotAllowed'
+  | 'NotAcceptable'
   | 'AlreadyExists'
   | 'Conflict'
   | 'Gone'
@@ -18,7 +19,9 @@ export type StatusReason =
   | 'TooManyRequests'
   | 'InternalError'
   | 'ServiceUnavailable'
-  | 'Timeout';
+  | 'Timeout'
+  /** A `Status` without a reason (`metav1.StatusReasonUnknown`), of code 500: what the API server refuses without saying how. */
+  | 'Unknown';
 
 export interface StatusCause {
   readonly reason: string;
@@ -41,6 +44,7 @@ const HTTP_CODES: Record<StatusReason, number> = {
   Forbidden: 403,
   NotFound: 404,
   MethodNotAllowed: 405,
+  NotAcceptable: 406,
   AlreadyExists: 409,
   Conflict: 409,
   Gone: 410,
@@ -52,6 +56,7 @@ const HTTP_CODES: Record<StatusReason, number> = {
   InternalError: 500,
   ServiceUnavailable: 503,
   Timeout: 504,
+  Unknown: 500,
 };
 
 const CODES: Partial<Record<StatusReason, ErrorCode>> = {

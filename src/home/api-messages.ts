@@ -1,5 +1,5 @@
-import { apiVersionOf } from '../api/meta.ts';
-import type { KubeObject, ResourceType } from '../api/meta.ts';
+import type { ResourceType } from '../api/meta.ts';
+import { goQuote, invalidValue } from '../api/violation.ts';
 import { ApiError } from './api-error.ts';
 import type { StatusCause, StatusDetails } from './api-error.ts';
 
@@ -33,13 +33,27 @@ export function conflict(type: ResourceType, name: string, why: string): ApiErro
   );
 }
 
+/** A conflict with what the caller of a delete takes for granted, which names the kind instead of the resource. */
+export function preconditionFailed(type: ResourceType, name: string, why: string): ApiError {
+  const kind = kindName(type);
+  return new ApiError('Conflict', `Operation cannot be fulfilled on ${kind} "${name}": ${why}`, {
+    ...detailsOf(type, name),
+    kind: type.kind,
+  });
+}
+
+function kindName(type: ResourceType): string {
+  return type.group === '' ? type.kind : `${type.kind}.${type.group}`;
+}
+
 export function invalid(type: ResourceType, name: string, causes: readonly StatusCause[]): ApiError {
-  const kind = type.group === '' ? type.kind : `${type.kind}.${type.group}`;
   const listed = causes.map((cause) =>
     cause.field === undefined ? cause.message : `${cause.field}: ${cause.message}`,
   );
-  const text = listed.length === 1 ? (listed[0] ?? '') : `[${listed.join(', ')}]`;
-  return new ApiError('Invalid', `${kind} "${name}" is invalid: ${text}`, {
+  // Twice the same is said once, as by `field.ErrorList.ToAggregate`.
+  const said = [...new Set(listed)];
+  const text = said.length === 1 ? (said[0] ?? '') : `[${said.join(', ')}]`;
+  return new ApiError('Invalid', `${kindName(type)} "${name}" is invalid: ${text}`, {
     name,
     ...(type.group === '' ? {} : { group: type.group }),
     kind: type.kind,
@@ -51,31 +65,36 @@ export function badRequest(message: string): ApiError {
   return new ApiError('BadRequest', message);
 }
 
-/** @throws ApiError `BadRequest` when the object says that it is of another kind. */
-export function checkKind(type: ResourceType, object: KubeObject): void {
-  const wanted = apiVersionOf(type);
-  if (object.apiVersion === wanted && object.kind === type.kind) return;
-  throw badRequest(
-    `the object is of kind ${object.kind} (${object.apiVersion}), but ${type.kind} (${wanted}) is expected here`,
+/** A version that an update of most kinds must name (`AllowUnconditionalUpdate`). */
+export function versionRequired(type: ResourceType, name: string): ApiError {
+  const cause = invalidValue('metadata.resourceVersion', 0, 'must be specified for an update');
+  return new ApiError(
+    'Invalid',
+    `${resourceName(type)} "${name}" is invalid: ${String(cause.field)}: ${cause.message}`,
+    {
+      ...detailsOf(type, name),
+      causes: [cause],
+    },
   );
 }
 
-export function invalidValue(field: string, value: unknown, problem: string): StatusCause {
-  return {
-    reason: 'FieldValueInvalid',
-    field,
-    message: `Invalid value: ${JSON.stringify(value ?? null)}: ${problem}`,
-  };
+/** What becomes of a `resourceVersion` that is no number. */
+export function badVersion(version: string): ApiError {
+  return new ApiError('Unknown', `strconv.ParseUint: parsing ${goQuote(version)}: invalid syntax`);
 }
 
-export function forbidden(field: string, problem: string): StatusCause {
-  return { reason: 'FieldValueForbidden', field, message: `Forbidden: ${problem}` };
+/** Nothing is made in a namespace that is going. */
+export function namespaceTerminating(type: ResourceType, name: string, namespace: string): ApiError {
+  const why = `unable to create new content in namespace ${namespace} because it is being terminated`;
+  const message = `namespace ${namespace} is being terminated`;
+  return new ApiError('Forbidden', `${resourceName(type)} "${name}" is forbidden: ${why}`, {
+    ...detailsOf(type, name),
+    causes: [{ reason: 'NamespaceTerminating', message, field: 'metadata.namespace' }],
+  });
 }
 
-export function required(field: string, problem = ''): StatusCause {
-  return {
-    reason: 'FieldValueRequired',
-    field,
-    message: problem === '' ? 'Required value' : `Required value: ${problem}`,
-  };
+/** What becomes of the wish to delete a namespace that everything else stands on. */
+export function namespaceStays(name: string): ApiError {
+  const message = `namespaces ${goQuote(name)} is forbidden: this namespace may not be deleted`;
+  return new ApiError('Forbidden', message, { name, kind: 'namespaces' });
 }

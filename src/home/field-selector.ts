@@ -1,6 +1,6 @@
 import type { KubeObject, ResourceType } from '../api/meta.ts';
+import { badRequest } from './api-messages.ts';
 import { isJsonObject } from './json.ts';
-import { selectorError } from './selector-error.ts';
 
 export type FieldMatcher = (object: KubeObject) => boolean;
 
@@ -51,13 +51,11 @@ function splitUnescaped(selector: string): string[] {
 
 function parseTerm(term: string, selector: string, fields: readonly string[]): FieldMatcher {
   const match = /^([^=!\\]+?)\s*(!=|==|=)(.*)$/s.exec(term);
-  if (match === null) throw selectorError('field', selector, `expected field=value but found ${JSON.stringify(term)}`);
+  if (match === null) throw badRequest(`invalid selector: '${selector}'; can't understand '${term}'`);
   const [, path = '', operator, raw = ''] = match;
-  if (!fields.includes(path)) {
-    throw selectorError('field', selector, `field label not supported: ${path} (supported: ${fields.join(', ')})`);
-  }
-  if (/(^|[^\\])(\\\\)*=/.test(raw))
-    throw selectorError('field', selector, `the "=" in ${JSON.stringify(raw)} needs a "\\" before it`);
+  // Before the name, as in the API server (apimachinery `fields/selector.go`), which names the sign by its number.
+  if (/(^|[^\\])(\\\\)*=/.test(raw)) throw badRequest('invalid field selector: unescaped character in value: 61');
+  if (!fields.includes(path)) throw badRequest(`field label not supported: ${path}`);
   const value = raw.trim().replaceAll(/\\(.)/gs, '$1');
   const keys = path === 'source' ? ['source', 'component'] : path.split('.');
   return (object) => (readField(object, keys) === value) === (operator !== '!=');

@@ -17,6 +17,7 @@ export function applyJsonPatch(document: unknown, operations: readonly JsonPatch
   }
   const root = { value: jsonCopy(document) };
   for (const operation of operations as readonly JsonPatchOperation[]) applyOperation(root, operation);
+  if (!isJsonObject(root.value)) throw new JsonPatchError('the patch leaves no object');
   return root.value;
 }
 
@@ -34,12 +35,10 @@ function applyOperation(root: Root, operation: JsonPatchOperation): void {
     case 'remove':
       remove(root, path);
       return;
-    case 'replace':
-      read(root, path);
-      {
-        replace(root, path, valueOf(operation));
-        return;
-      }
+    case 'replace': {
+      replace(root, path, valueOf(operation));
+      return;
+    }
     case 'move': {
       const from = fromOf(operation);
       if (path.startsWith(`${from}/`)) throw new JsonPatchError(`cannot move ${from} into itself (${path})`);
@@ -87,7 +86,8 @@ function step(node: unknown, token: string, pointer: string): unknown {
 }
 
 function indexOf(token: string, max: number, pointer: string): number {
-  const index = /^(0|[1-9]\d*)$/.test(token) ? Number(token) : -1;
+  // The library of the API server reads `00` as a number, too, against the letter of RFC 6901.
+  const index = /^\d+$/.test(token) ? Number(token) : -1;
   if (index < 0 || index > max) throw new JsonPatchError(`path ${pointer} is outside of its list`);
   return index;
 }
@@ -117,7 +117,9 @@ function replace(root: Root, pointer: string, value: unknown): void {
   const place = parentOf(root, pointer);
   if (place === undefined) root.value = value;
   else if (Array.isArray(place.parent)) place.parent[indexOf(place.last, place.parent.length - 1, pointer)] = value;
-  else setMember(place.parent as Record<string, unknown>, place.last, value);
+  // As the library of the API server: what is not there yet is added.
+  else if (isJsonObject(place.parent)) setMember(place.parent, place.last, value);
+  else throw new JsonPatchError(`path ${pointer} does not exist`);
 }
 
 function remove(root: Root, pointer: string): unknown {

@@ -78,7 +78,10 @@ export const conditions = z
   )
   .meta({ description: 'The latest observations of the object.', ...listMap('type') });
 
-export const observedGeneration = count('The metadata.generation that the controller last acted on.');
+export const observedGeneration = z.int().min(-1).meta({
+  description: 'The metadata.generation that the controller last acted on; -1 before it has seen the object.',
+  format: 'int64',
+});
 
 const healthHttp = z
   .object({

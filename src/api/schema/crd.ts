@@ -26,6 +26,7 @@ export interface OpenApiSchema {
   'x-kubernetes-validations'?: { rule: string; message: string }[];
   'x-kubernetes-list-type'?: 'atomic' | 'set' | 'map';
   'x-kubernetes-list-map-keys'?: string[];
+  'x-kubernetes-preserve-unknown-fields'?: boolean;
 }
 
 export interface CustomResourceDefinition {
@@ -141,7 +142,7 @@ export function customResourceDefinition(kind: KindDefinition): CustomResourceDe
         plural: kind.plural,
         singular: kind.singular,
         shortNames: [...kind.shortNames],
-        categories: ['gridferry'],
+        categories: kind.localOnly === true ? [] : ['gridferry'],
       },
       versions: [
         {
@@ -160,7 +161,8 @@ export function customResourceDefinition(kind: KindDefinition): CustomResourceDe
                 kind: { type: 'string', description: `${kind.kind}.` },
                 metadata: { type: 'object' },
                 spec: openApi(kind.spec, `${kind.kind}.spec`),
-                status: openApi(kind.status, `${kind.kind}.status`),
+                // Before the controller has seen an object, tools such as Flux and `kubectl wait` are not to take it for done.
+                status: { ...openApi(kind.status, `${kind.kind}.status`), default: { observedGeneration: -1 } },
               },
               ...(kind.rules === undefined
                 ? {}

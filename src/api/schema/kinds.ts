@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { managedServerSpec, managedServerStatus } from './managed-server.ts';
 import { platformConfigSpec, platformConfigStatus } from './platform-config.ts';
 import { serviceSpec, serviceStatus } from './service.ts';
+import { sourceSpec, sourceStatus } from './source.ts';
 import { transferSpec, transferStatus } from './transfer.ts';
 import type { CelRule } from './building-blocks.ts';
 
@@ -24,6 +25,8 @@ export interface KindDefinition {
   readonly status: z.ZodType;
   readonly rules?: readonly CelRule[];
   readonly columns: readonly PrinterColumn[];
+  /** Only the local home has it: in a cluster, other programs do its work. */
+  readonly localOnly?: true;
 }
 
 const age: PrinterColumn = {
@@ -31,6 +34,13 @@ const age: PrinterColumn = {
   type: 'date',
   jsonPath: '.metadata.creationTimestamp',
   description: 'Since when it exists.',
+};
+
+const ready: PrinterColumn = {
+  name: 'Ready',
+  type: 'string',
+  jsonPath: '.status.conditions[?(@.type=="Ready")].status',
+  description: 'Whether it is as the spec says.',
 };
 
 /** Every kind of the group: the one source of the CRDs, the validators and the documentation. */
@@ -45,6 +55,7 @@ export const kinds: readonly KindDefinition[] = [
     status: managedServerStatus,
     columns: [
       { name: 'Address', type: 'string', jsonPath: '.spec.address', description: 'Where sshd is reached.' },
+      ready,
       { name: 'Phase', type: 'string', jsonPath: '.status.phase', description: 'Whether it can be used.' },
       {
         name: 'Reason',
@@ -80,6 +91,7 @@ export const kinds: readonly KindDefinition[] = [
     columns: [
       { name: 'Source', type: 'string', jsonPath: '.status.sourceServer', description: 'Where from.' },
       { name: 'Target', type: 'string', jsonPath: '.spec.targetServerRef.name', description: 'Where to.' },
+      ready,
       { name: 'Phase', type: 'string', jsonPath: '.status.phase', description: 'How far it is.' },
       { name: 'Progress', type: 'integer', jsonPath: '.status.progressPercent', description: 'Percent done.' },
       {
@@ -109,6 +121,7 @@ export const kinds: readonly KindDefinition[] = [
     status: serviceStatus,
     columns: [
       { name: 'Server', type: 'string', jsonPath: '.status.server', description: 'Where it is.' },
+      ready,
       { name: 'Container', type: 'string', jsonPath: '.spec.container', description: 'Its container.' },
       { name: 'Public-Name', type: 'string', jsonPath: '.spec.publicName', description: 'Its DNS name.' },
       age,
@@ -125,6 +138,29 @@ export const kinds: readonly KindDefinition[] = [
     rules: [
       { rule: "self.metadata.name == 'default'", message: 'a namespace has one PlatformConfig, named "default"' },
     ],
-    columns: [{ name: 'Domain', type: 'string', jsonPath: '.spec.domain', description: 'Domain.' }, age],
+    columns: [{ name: 'Domain', type: 'string', jsonPath: '.spec.domain', description: 'Domain.' }, ready, age],
+  },
+  {
+    kind: 'Source',
+    plural: 'sources',
+    singular: 'source',
+    shortNames: ['gsrc'],
+    description:
+      'Where `gridferry run` takes the manifests from: a directory or a branch of a Git repository. Only in the local home; in a cluster, Flux or Argo CD have objects of their own for this.',
+    spec: sourceSpec,
+    status: sourceStatus,
+    localOnly: true,
+    columns: [
+      { name: 'URL', type: 'string', jsonPath: '.spec.url', description: 'Where from.' },
+      { name: 'Revision', type: 'string', jsonPath: '.status.revision', description: 'What is applied.' },
+      ready,
+      {
+        name: 'Status',
+        type: 'string',
+        jsonPath: '.status.conditions[?(@.type=="Ready")].message',
+        description: 'How it stands.',
+      },
+      age,
+    ],
   },
 ];

@@ -11,7 +11,7 @@ export function referencePage(crd: CustomResourceDefinition): string {
     '',
     schema.description ?? '',
     '',
-    `\`${crd.spec.group}/${version.name}\`, namespaced. Short names: ${names.shortNames.map((n) => `\`${n}\``).join(', ')}; category \`gridferry\`.`,
+    `\`${crd.spec.group}/${version.name}\`, namespaced. Short names: ${names.shortNames.map((n) => `\`${n}\``).join(', ')}${names.categories.length > 0 ? '; category `gridferry`' : ''}.`,
     '',
     'Generated from `src/api/schema` by `npm run generate`; do not edit.',
     '',
