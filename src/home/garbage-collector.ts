@@ -1,4 +1,6 @@
+import { Namespaces } from '../api/core.ts';
 import type { KubeObject, ObjectKey, OwnerReference, ResourceType } from '../api/meta.ts';
+import { resourceName } from './api-messages.ts';
 import { FOREGROUND_FINALIZER, ORPHAN_FINALIZER } from './object-rules.ts';
 import type { ObjectStore, StoredRef } from './object-store.ts';
 
@@ -7,6 +9,8 @@ export interface CollectorActions {
   remove(ref: StoredRef, policy: 'Foreground' | 'Background' | undefined): void;
   /** Writes new metadata; an object that waited for its last finalizer is gone then. */
   writeMetadata(ref: StoredRef, object: KubeObject, metadata: KubeObject['metadata']): void;
+  /** Ends a namespace that is empty. */
+  finalizeNamespace(name: string): void;
 }
 
 /**
@@ -17,12 +21,14 @@ export class GarbageCollector {
   readonly #store: ObjectStore;
   readonly #actions: CollectorActions;
   readonly #types: readonly ResourceType[];
+  readonly #servesNamespaces: boolean;
   /** A list of work instead of recursion, as ownership may be deep. */
   readonly #work: (() => void)[] = [];
 
   constructor(store: ObjectStore, types: readonly ResourceType[], actions: CollectorActions) {
     this.#store = store;
     this.#types = types;
+    this.#servesNamespaces = types.some((type) => resourceName(type) === resourceName(Namespaces));
     this.#actions = actions;
   }
 
@@ -34,17 +40,14 @@ export class GarbageCollector {
   }
 
   /** To be called with every object that is gone. */
-  removed(type: ResourceType, object: KubeObject): void {
+  removed(object: KubeObject): void {
     const uid = object.metadata.uid ?? '';
     this.#work.push(() => {
       for (const dependent of this.#store.dependents(uid)) this.#work.push(() => this.#collectIfAbandoned(dependent));
     });
     this.released(object, object.metadata.ownerReferences ?? []);
-    if (type.group === '' && type.kind === 'Namespace') {
-      for (const ref of this.#store.inNamespace(object.metadata.name)) {
-        this.#work.push(() => this.#actions.remove(ref, 'Background'));
-      }
-    }
+    const { namespace } = object.metadata;
+    if (this.#servesNamespaces && namespace !== undefined) this.#work.push(() => this.#continueNamespace(namespace));
   }
 
   /** To be called when an object no longer names these owners: one of them may have waited for that. */
@@ -89,6 +92,7 @@ export class GarbageCollector {
   #continueDeletion(ref: StoredRef): void {
     const object = this.#store.get(ref.type, ref.key);
     if (object?.metadata.deletionTimestamp === undefined) return;
+    if (resourceName(ref.type) === resourceName(Namespaces)) this.#continueNamespace(ref.key.name);
     const finalizers = object.metadata.finalizers ?? [];
     const uid = object.metadata.uid ?? '';
     if (finalizers.includes(ORPHAN_FINALIZER)) {
@@ -100,6 +104,18 @@ export class GarbageCollector {
       if (!dependents.some((dependent) => this.#blocks(dependent, uid))) {
         this.#dropFinalizer(ref, object, FOREGROUND_FINALIZER);
       }
+    }
+  }
+
+  /** A namespace that is to go takes its contents with it, and waits for those that finalizers hold. */
+  #continueNamespace(name: string): void {
+    const namespace = this.#store.get(Namespaces, { namespace: '', name });
+    if (namespace?.metadata.deletionTimestamp === undefined) return;
+    const contents = this.#store.inNamespace(name);
+    if (contents.length === 0) this.#actions.finalizeNamespace(name);
+    for (const ref of contents) {
+      if (this.#store.get(ref.type, ref.key)?.metadata.deletionTimestamp !== undefined) continue;
+      this.#actions.remove(ref, 'Background');
     }
   }
 

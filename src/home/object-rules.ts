@@ -1,7 +1,9 @@
 import type { KubeObject, ResourceType } from '../api/meta.ts';
-import { forbidden, invalid } from './api-messages.ts';
+import { forbidden } from '../api/violation.ts';
+import { invalid } from './api-messages.ts';
 import type { StatusCause } from './api-error.ts';
-import { isJsonObject, jsonEqual, setMember } from './json.ts';
+import { isJsonObject, jsonEqual, setMember, shareMembers } from './json.ts';
+import type { JsonObject } from './json.ts';
 
 /** The API server's strategies: what of a write counts, and what the server decides itself. Pure functions. */
 
@@ -13,9 +15,17 @@ function countsGenerations(type: ResourceType): boolean {
   return type.hasStatus && type.group !== '';
 }
 
-/** RFC 3339 in whole seconds, as `metav1.Time`. */
+let lastSecond = NaN;
+let lastTimestamp = '';
+
+/** RFC 3339 in whole seconds, as `metav1.Time`. Every write asks for it, and most get the same answer. */
 export function timestamp(milliseconds: number): string {
-  return `${new Date(milliseconds).toISOString().slice(0, 19)}Z`;
+  const second = Math.floor(milliseconds / 1000);
+  if (second !== lastSecond) {
+    lastSecond = second;
+    lastTimestamp = `${new Date(second * 1000).toISOString().slice(0, 19)}Z`;
+  }
+  return lastTimestamp;
 }
 
 /** A new object with the metadata that the server gives; `status` is not the creator's to set. */
@@ -33,12 +43,13 @@ export function newObject<T extends KubeObject>(
   delete metadata.deletionGracePeriodSeconds;
   delete metadata.resourceVersion;
   delete metadata.generation;
+  delete metadata.selfLink;
   if (!type.namespaced) delete metadata.namespace;
   if (countsGenerations(type)) {
     metadata.generation = 1;
     delete next.status;
   }
-  if (type.group === '' && type.kind === 'Namespace') next.status = { phase: 'Active' };
+  if (isNamespace(type)) next.status = { phase: 'Active' };
   return next;
 }
 
@@ -49,7 +60,7 @@ export function updatedObject<T extends KubeObject>(type: ResourceType<T>, objec
     if (old.status === undefined) delete next.status;
     else next.status = old.status;
   }
-  return next;
+  return sharingPartsOf(old, next);
 }
 
 /** What a status update makes of `old`: nothing but the status changes. */
@@ -57,6 +68,13 @@ export function withStatus<T extends KubeObject>(object: T, old: T): T {
   const next = { ...old, metadata: { ...old.metadata } };
   if (object.status === undefined) delete next.status;
   else next.status = object.status;
+  return sharingPartsOf(old, next);
+}
+
+/** `next`, in which what is equal to a part of `old` is that part: all that looks for changes passes over it. */
+function sharingPartsOf<T extends KubeObject>(old: T, next: T): T {
+  shareMembers(next.metadata as unknown as JsonObject, old.metadata as unknown as JsonObject);
+  shareMembers(next as unknown as JsonObject, { ...old, metadata: next.metadata } as unknown as JsonObject);
   return next;
 }
 
@@ -71,6 +89,7 @@ function keepServerMetadata(object: KubeObject, old: KubeObject): KubeObject['me
     'creationTimestamp',
     'deletionTimestamp',
     'deletionGracePeriodSeconds',
+    'selfLink',
   ] as const) {
     if (old.metadata[key] === undefined) Reflect.deleteProperty(metadata, key);
     else metadata[key] = old.metadata[key];
@@ -96,12 +115,23 @@ export function markDeleting<T extends KubeObject>(
   now: number,
 ): T {
   const metadata = { ...old.metadata, finalizers };
-  if (old.metadata.deletionTimestamp === undefined) {
-    metadata.deletionTimestamp = timestamp(now);
-    metadata.deletionGracePeriodSeconds = 0;
-    if (countsGenerations(type)) metadata.generation = (old.metadata.generation ?? 0) + 1;
-  }
+  if (finalizers.length === 0) Reflect.deleteProperty(metadata, 'finalizers');
+  if (old.metadata.deletionTimestamp !== undefined) return { ...old, metadata };
+  metadata.deletionTimestamp = timestamp(now);
+  if (isNamespace(type)) return { ...old, metadata, status: { ...(old.status as object), phase: 'Terminating' } };
+  metadata.deletionGracePeriodSeconds = 0;
+  if (countsGenerations(type)) metadata.generation = (old.metadata.generation ?? 0) + 1;
   return { ...old, metadata };
+}
+
+/** Whether something is to happen before an object that is being deleted may go. A namespace has finalizers of its own. */
+export function isHeld(type: ResourceType, { metadata, spec }: KubeObject): boolean {
+  if ((metadata.finalizers ?? []).length > 0) return true;
+  return isNamespace(type) && ((spec as { finalizers?: unknown[] } | undefined)?.finalizers ?? []).length > 0;
+}
+
+export function isNamespace(type: ResourceType): boolean {
+  return type.group === '' && type.kind === 'Namespace';
 }
 
 /** The finalizers that a propagation policy asks for (apiserver `registry/generic/registry/store.go`). */
@@ -128,30 +158,33 @@ export function checkTransition(type: ResourceType, next: KubeObject, old: KubeO
       causes.push(forbidden('metadata.finalizers', problem));
     }
   }
-  if (type.group === '' && (type.kind === 'Secret' || type.kind === 'ConfigMap'))
-    causes.push(...immutableData(next, old));
   if (causes.length > 0) throw invalid(type, old.metadata.name, causes);
 }
 
-function immutableData(next: KubeObject, old: KubeObject): StatusCause[] {
-  const after = next as { immutable?: unknown; data?: unknown; binaryData?: unknown; type?: unknown };
-  const before = old as typeof after;
-  const causes: StatusCause[] = [];
-  if (after.type !== before.type) causes.push(forbidden('type', 'field is immutable'));
-  if (before.immutable !== true) return causes;
-  const problem = 'field is immutable when `immutable` is set';
-  if (after.immutable !== true) causes.push(forbidden('immutable', problem));
-  for (const field of ['data', 'binaryData'] as const) {
-    if (!jsonEqual(after[field] ?? {}, before[field] ?? {})) causes.push(forbidden(field, problem));
+/** Members of core kinds that are not stored when they are empty. */
+const OMITTED_WHEN_EMPTY: Readonly<Record<string, readonly string[]>> = {
+  Secret: ['data'],
+  ConfigMap: ['data', 'binaryData'],
+  Event: ['action', 'count', 'message', 'reason', 'type'],
+};
+
+/** What Go's encoder leaves out (`omitempty`): empty metadata of any kind, and some members of the core kinds. */
+export function dropEmptyMembers(type: ResourceType, object: KubeObject): void {
+  const metadata = object.metadata as unknown as Record<string, unknown>;
+  for (const name of Object.keys(metadata)) {
+    // A pointer in Go: no grace is told.
+    if (name !== 'deletionGracePeriodSeconds' && isZero(metadata[name])) Reflect.deleteProperty(metadata, name);
   }
-  return causes;
+  if (type.group !== '') return;
+  const members = object as unknown as Record<string, unknown>;
+  for (const name of OMITTED_WHEN_EMPTY[type.kind] ?? []) {
+    if (isZero(members[name])) Reflect.deleteProperty(members, name);
+  }
 }
 
-/** What the API server does to core kinds before it validates them. */
-export function normalizeCoreKind(type: ResourceType, object: KubeObject): void {
-  if (type.group !== '' || type.kind !== 'Secret') return;
-  (object as { type?: unknown }).type ??= 'Opaque';
-  mergeStringData(object);
+function isZero(value: unknown): boolean {
+  if (typeof value !== 'object') return value === '' || value === 0;
+  return value === null || Object.keys(value).length === 0;
 }
 
 /** A Secret's `stringData` becomes `data`; what is no string is left for validation to refuse. */

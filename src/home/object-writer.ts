@@ -1,3 +1,4 @@
+import { Namespaces } from '../api/core.ts';
 import { keyOf } from '../api/meta.ts';
 import type { KubeObject, ObjectKey, ResourceType } from '../api/meta.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -6,35 +7,40 @@ import { ApiError } from './api-error.ts';
 import {
   alreadyExists,
   badRequest,
-  checkKind,
   conflict,
-  forbidden,
-  invalid,
+  namespaceTerminating,
   notFound,
-  OBJECT_MODIFIED,
+  versionRequired,
 } from './api-messages.ts';
-import type { DeleteOptions, Patch } from './client.ts';
+import type { DeleteOptions, Patch, WriteOptions } from './client.ts';
 import { GarbageCollector } from './garbage-collector.ts';
-import { applyJsonPatch, JsonPatchError } from './json-patch.ts';
-import { isJsonObject, jsonCopy, jsonEqual } from './json.ts';
-import { applyMergePatch } from './merge-patch.ts';
-import { metadataViolations } from './metadata-validation.ts';
-import { checkTransition, countGeneration, deletionFinalizers, markDeleting } from './object-rules.ts';
-import { newObject, normalizeCoreKind, updatedObject, withStatus } from './object-rules.ts';
+import { generatedName } from './generated-name.ts';
+import type { Random } from './generated-name.ts';
+import { jsonEqual } from './json.ts';
+import { applyConfiguration } from './managed-fields/apply-configuration.ts';
+import { scopeOf } from './managed-fields/field-scope.ts';
+import { isSame, withManagedFields } from './managed-fields/owned-object.ts';
+import type { ManagedFields } from './managed-fields/owned-object.ts';
+import { trackCreate, trackUpdate } from './managed-fields/track-update.ts';
+import type { Writer } from './managed-fields/track-update.ts';
+import {
+  checkTransition,
+  countGeneration,
+  deletionFinalizers,
+  dropEmptyMembers,
+  isHeld,
+  isNamespace,
+  markDeleting,
+} from './object-rules.ts';
+import { newObject, timestamp, updatedObject, withStatus } from './object-rules.ts';
 import type { ObjectStore, StoredRef } from './object-store.ts';
+import { checkPlace, patchedObject, withoutUntouched } from './patched-object.ts';
+import { checkBase, checkDeletable, managerRequired, uidMismatch } from './write-conditions.ts';
 
-/** etcd's own limit, so that what fits here fits a cluster. */
-const MAX_OBJECT_BYTES = 1.5 * 1024 * 1024;
-const GENERATED_SUFFIX = 5;
-const MAX_GENERATED_PREFIX = 63 - GENERATED_SUFFIX;
-const GENERATED_LETTERS = 'bcdfghjklmnpqrstvwxz2456789';
-
-/** Randomness as a dependency. */
-export interface Random {
-  uuid(): string;
-  /** An integer from 0 up to, but not including, `limit`. */
-  below(limit: number): number;
-}
+/** An applied configuration fits the schema already. */
+const APPLIED = { fieldValidation: 'Ignore', applied: true } as const;
+/** The name under which a cluster's garbage collector writes. */
+const COLLECTOR_MANAGER = 'kube-controller-manager';
 
 export interface WriterDependencies {
   readonly store: ObjectStore;
@@ -44,25 +50,33 @@ export interface WriterDependencies {
   readonly random: Random;
 }
 
-/** The write verbs, each to be called inside a transaction of the store. */
+type Subresource = 'status' | undefined;
+
+/**
+ * The write verbs, each to be called inside a transaction of the store. The objects given to them are theirs: parts of
+ * them end up in the answer.
+ */
 export class ObjectWriter {
   readonly #store: ObjectStore;
   readonly #admission: Admission;
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #collector: GarbageCollector;
+  readonly #servesNamespaces: boolean;
 
   constructor({ store, types, admission, clock, random }: WriterDependencies) {
     this.#store = store;
     this.#admission = admission;
     this.#clock = clock;
     this.#random = random;
+    this.#servesNamespaces = types.some(isNamespace);
     this.#collector = new GarbageCollector(store, types, {
       remove: (ref, policy) => {
         const object = store.get(ref.type, ref.key);
         if (object !== undefined) this.#remove(ref.type, object, policy);
       },
       writeMetadata: (ref, object, metadata) => this.#writeMetadata(ref, object, metadata),
+      finalizeNamespace: (name) => this.#finalizeNamespace(name),
     });
   }
 
@@ -79,76 +93,99 @@ export class ObjectWriter {
     }
   }
 
-  create<T extends KubeObject>(type: ResourceType<T>, given: T): T {
-    const object = jsonCopy(given);
-    checkKind(type, object);
-    if (!isJsonObject(object.metadata)) throw badRequest('the object has no metadata');
-    if (object.metadata.resourceVersion !== undefined && object.metadata.resourceVersion !== '') {
-      throw badRequest('resourceVersion should not be set on objects to be created');
+  create<T extends KubeObject>(type: ResourceType<T>, given: T, options: WriteOptions): T {
+    const object = this.#admission.decode(type, given, options);
+    const { resourceVersion } = object.metadata;
+    if (resourceVersion !== undefined && resourceVersion !== '') {
+      throw new ApiError('Unknown', 'resourceVersion should not be set on objects to be created');
     }
+    return this.#create(type, object, options, (made) =>
+      trackCreate(scopeOf(type, undefined), made, this.#writerOf(options)),
+    );
+  }
+
+  update<T extends KubeObject>(type: ResourceType<T>, given: T, options: WriteOptions, subresource?: 'status'): T {
+    const object = this.#admission.decode(type, given, options);
+    const { name, uid, resourceVersion } = object.metadata;
+    const old = this.#existing(type, keyOf(object));
+    // The API server lets only core kinds be replaced blindly (`AllowUnconditionalUpdate`).
+    if (!resourceVersion && type.group !== '') throw versionRequired(type, name);
+    if (uid && uid !== old.metadata.uid) throw uidMismatch(type, object, old);
+    return this.#replaceTracked(type, object, old, object.metadata.managedFields, options, subresource);
+  }
+
+  patch<T extends KubeObject>(
+    type: ResourceType<T>,
+    key: ObjectKey,
+    patch: Patch,
+    options: WriteOptions,
+    subresource?: 'status',
+  ): T {
+    if (patch.type === 'apply') return this.#apply(type, key, patch, options, subresource);
+    const old = this.#existing(type, key);
+    const patched = patchedObject(old, patch) as T;
+    const { object: given, managedFields } = withoutUntouched(patched, old);
+    const object = this.#admission.decode(type, given, { ...options, patched });
+    checkPlace(type, object, key);
+    const owners = managedFields ?? object.metadata.managedFields;
+    return this.#replaceTracked(type, object, old, owners, options, subresource);
+  }
+
+  delete<T extends KubeObject>(type: ResourceType<T>, key: ObjectKey, options: DeleteOptions): T {
+    const old = this.#existing(type, key);
+    checkDeletable(type, old, options);
+    return this.#remove(type, old, options.propagationPolicy);
+  }
+
+  #apply<T extends KubeObject>(
+    type: ResourceType<T>,
+    key: ObjectKey,
+    patch: Extract<Patch, { type: 'apply' }>,
+    options: WriteOptions,
+    subresource: Subresource,
+  ): T {
+    const writer = this.#writerOf(options);
+    if (options.fieldManager === undefined || options.fieldManager === '') throw managerRequired();
+    const live = this.#store.get(type, key);
+    if (live === undefined && subresource !== undefined) throw notFound(type, key.name);
+    const applied = applyConfiguration(scopeOf(type, subresource), live, patch.body, writer, patch.force ?? false);
+    const { managedFields: _, ...metadata } = applied.object.metadata;
+    if (type.namespaced) metadata.namespace ??= key.namespace;
+    const object = this.#admission.decode(type, { ...(applied.object as T), metadata }, APPLIED);
+    checkPlace(type, object, key);
+    if (live !== undefined) return this.#replace(type, object, live, options, subresource, () => applied.managedFields);
+    const { uid } = object.metadata;
+    if (uid) {
+      const why = `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`;
+      throw conflict(type, key.name, why);
+    }
+    delete object.metadata.resourceVersion;
+    const made = this.#create(type, object, options, () => applied.managedFields);
+    options.onCreated?.();
+    return made;
+  }
+
+  /** `managedFields` is asked for when the object is as it will be stored. */
+  #create<T extends KubeObject>(
+    type: ResourceType<T>,
+    object: T,
+    options: WriteOptions,
+    managedFields: (made: T) => ManagedFields,
+  ): T {
     if (type.namespaced && !object.metadata.namespace) {
       throw badRequest(`a ${type.kind} lives in a namespace: set metadata.namespace`);
     }
     const namespace = type.namespaced ? (object.metadata.namespace ?? '') : '';
     const name = this.#nameFor(type, object, namespace);
     const next = newObject(type, object, { name, uid: this.#random.uuid(), now: this.#clock.now() });
-    normalizeCoreKind(type, next);
-    const admitted = this.#admit(type, next, undefined, 'create');
+    this.#checkNamespace(type, name, namespace);
+    const admitted = this.#admit(type, next, undefined, 'create', options);
     if (this.#store.get(type, { namespace, name }) !== undefined) throw alreadyExists(type, name);
-    const stored = this.#put(type, 'ADDED', admitted);
+    const stored = this.#put(type, 'ADDED', withManagedFields(admitted, managedFields(admitted)));
     const owners = ownerUids(stored);
     this.#store.setOwners({ type, key: keyOf(stored) }, [], owners);
     this.#collector.written(type, stored, owners.length > 0);
     return stored;
-  }
-
-  update<T extends KubeObject>(type: ResourceType<T>, given: T, subresource?: 'status'): T {
-    const object = jsonCopy(given);
-    checkKind(type, object);
-    if (!isJsonObject(object.metadata)) throw badRequest('the object has no metadata');
-    const old = this.#existing(type, keyOf(object));
-    // The API server lets only core kinds be replaced blindly (`AllowUnconditionalUpdate`).
-    if (!object.metadata.resourceVersion && type.group !== '') {
-      const message = 'Invalid value: 0x0: must be specified for an update';
-      throw invalid(type, object.metadata.name, [
-        { reason: 'FieldValueInvalid', field: 'metadata.resourceVersion', message },
-      ]);
-    }
-    return this.#replace(type, object, old, subresource);
-  }
-
-  patch<T extends KubeObject>(type: ResourceType<T>, key: ObjectKey, patch: Patch, subresource?: 'status'): T {
-    const old = this.#existing(type, key);
-    const object = patched(old, patch);
-    checkKind(type, object);
-    if (object.metadata.name !== key.name) {
-      throw badRequest(
-        `the name of the object (${object.metadata.name}) does not match the name on the URL (${key.name})`,
-      );
-    }
-    if ((object.metadata.namespace ?? '') !== key.namespace) {
-      throw badRequest(
-        `the namespace of the object (${String(object.metadata.namespace)}) does not match the namespace on the URL (${key.namespace})`,
-      );
-    }
-    return this.#replace(type, object, old, subresource);
-  }
-
-  delete<T extends KubeObject>(type: ResourceType<T>, key: ObjectKey, options: DeleteOptions): T {
-    const old = this.#existing(type, key);
-    const { uid, resourceVersion } = options.preconditions ?? {};
-    if (uid !== undefined && uid !== old.metadata.uid) {
-      const why = `the UID in the precondition (${uid}) does not match the UID in record (${old.metadata.uid ?? ''}). The object might have been deleted and then recreated`;
-      throw conflict(type, key.name, why);
-    }
-    if (resourceVersion !== undefined && resourceVersion !== old.metadata.resourceVersion) {
-      const why = `the ResourceVersion in the precondition (${resourceVersion}) does not match the ResourceVersion in record (${old.metadata.resourceVersion ?? ''}). The object might have been modified`;
-      throw conflict(type, key.name, why);
-    }
-    if (type.group === '' && type.kind === 'Namespace' && key.name === 'default') {
-      throw new ApiError('Forbidden', 'namespaces "default" is forbidden: this namespace may not be deleted');
-    }
-    return this.#remove(type, old, options.propagationPolicy);
   }
 
   #existing<T extends KubeObject>(type: ResourceType<T>, key: ObjectKey): T {
@@ -157,31 +194,44 @@ export class ObjectWriter {
     return old;
   }
 
-  #replace<T extends KubeObject>(type: ResourceType<T>, object: T, old: T, subresource: 'status' | undefined): T {
-    const { name, uid, resourceVersion } = object.metadata;
+  #replaceTracked<T extends KubeObject>(
+    type: ResourceType<T>,
+    object: T,
+    old: T,
+    given: unknown,
+    options: WriteOptions,
+    subresource: Subresource,
+  ): T {
+    return this.#replace(type, object, old, options, subresource, (next) =>
+      trackUpdate(scopeOf(type, subresource), old, next, given, this.#writerOf(options)),
+    );
+  }
+
+  #replace<T extends KubeObject>(
+    type: ResourceType<T>,
+    object: T,
+    old: T,
+    options: WriteOptions,
+    subresource: Subresource,
+    managedFields: (next: T) => ManagedFields,
+  ): T {
     if (subresource === 'status' && !type.hasStatus) {
       throw new ApiError('NotFound', 'the server could not find the requested resource');
     }
-    if (uid && uid !== old.metadata.uid) {
-      const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid ?? ''}`;
-      throw conflict(type, name, why);
-    }
-    if (resourceVersion && resourceVersion !== old.metadata.resourceVersion)
-      throw conflict(type, name, OBJECT_MODIFIED);
+    checkBase(type, object, old);
     const next = subresource === 'status' ? withStatus(object, old) : updatedObject(type, object, old);
-    normalizeCoreKind(type, next);
-    const admitted = this.#admit(type, next, old, subresource ?? 'update');
+    const admitted = this.#admit(type, next, old, subresource ?? 'update', options);
     if (subresource === undefined) {
       countGeneration(type, admitted, old);
       checkTransition(type, admitted, old);
     }
-    return this.#save(type, admitted, old);
+    return this.#save(type, withManagedFields(admitted, managedFields(admitted)), old);
   }
 
   /** The common end of everything that changes an object: no change is no write, no finalizers left is the end. */
   #save<T extends KubeObject>(type: ResourceType<T>, next: T, old: T): T {
-    if (jsonEqual(next, old)) return old;
-    if (next.metadata.deletionTimestamp !== undefined && (next.metadata.finalizers ?? []).length === 0) {
+    if (isSame(next, old)) return old;
+    if (next.metadata.deletionTimestamp !== undefined && !isHeld(type, next)) {
       return this.#gone(type, next, old);
     }
     const stored = this.#put(type, 'MODIFIED', next);
@@ -198,76 +248,72 @@ export class ObjectWriter {
 
   #remove<T extends KubeObject>(type: ResourceType<T>, old: T, policy: DeleteOptions['propagationPolicy']): T {
     const finalizers = deletionFinalizers(old.metadata.finalizers ?? [], policy);
-    if (finalizers.length === 0) return this.#gone(type, old, old);
-    return this.#save(type, markDeleting(type, old, finalizers, this.#clock.now()), old);
+    const next = markDeleting(type, old, finalizers, this.#clock.now());
+    const stays = isNamespace(type) || isHeld(type, next);
+    return stays ? this.#save(type, next, old) : this.#gone(type, old, old);
   }
 
   #gone<T extends KubeObject>(type: ResourceType<T>, last: T, old: T): T {
     this.#store.setOwners({ type, key: keyOf(old) }, ownerUids(old), []);
     const stored = this.#put(type, 'DELETED', last);
-    this.#collector.removed(type, stored);
+    this.#collector.removed(stored);
     return stored;
   }
 
   #writeMetadata(ref: StoredRef, object: KubeObject, metadata: KubeObject['metadata']): void {
-    this.#save(ref.type, { ...object, metadata }, object);
+    const next = { ...object, metadata: { ...metadata } };
+    dropEmptyMembers(ref.type, next);
+    const writer = this.#writerOf({ fieldManager: COLLECTOR_MANAGER });
+    const scope = scopeOf(ref.type, undefined);
+    const managedFields = trackUpdate(scope, object, next, metadata.managedFields, writer);
+    this.#save(ref.type, withManagedFields(next, managedFields), object);
+  }
+
+  /** What a cluster's namespace controller does in the end (`POST …/finalize`). */
+  #finalizeNamespace(name: string): void {
+    const old = this.#store.get(Namespaces, { namespace: '', name });
+    if (old !== undefined) this.#save(Namespaces, { ...old, spec: {} }, old);
   }
 
   #put<T extends KubeObject>(type: ResourceType<T>, event: 'ADDED' | 'MODIFIED' | 'DELETED', object: T): T {
     return this.#store.put(type, event, object, this.#clock.now());
   }
 
-  #admit<T extends KubeObject>(type: ResourceType<T>, next: T, old: T | undefined, operation: AdmissionOperation): T {
-    const admitted = this.#admission.admit(type, next, old, operation);
-    const causes = metadataViolations(type, admitted);
-    if (causes.length > 0) throw invalid(type, admitted.metadata.name, causes);
-    const bytes = Buffer.byteLength(JSON.stringify(admitted));
-    if (bytes > MAX_OBJECT_BYTES) {
-      throw new ApiError(
-        'RequestEntityTooLarge',
-        `${type.kind} "${admitted.metadata.name}" is too large: ${String(bytes)} bytes, at most ${String(MAX_OBJECT_BYTES)} are stored`,
-      );
-    }
-    return admitted;
+  #admit<T extends KubeObject>(
+    type: ResourceType<T>,
+    next: T,
+    old: T | undefined,
+    operation: AdmissionOperation,
+    options: WriteOptions,
+  ): T {
+    // Who owns what is no matter of the schema.
+    delete next.metadata.managedFields;
+    dropEmptyMembers(type, next);
+    return this.#admission.admit(type, next, old, operation, options);
+  }
+
+  /** Nothing is made in a namespace that is not there, or that is going (admission plugin `NamespaceLifecycle`). */
+  #checkNamespace(type: ResourceType, name: string, namespace: string): void {
+    if (!type.namespaced || !this.#servesNamespaces) return;
+    const found = this.#store.get(Namespaces, { namespace: '', name: namespace });
+    if (found === undefined) throw notFound(Namespaces, namespace);
+    if (found.metadata.deletionTimestamp !== undefined) throw namespaceTerminating(type, name, namespace);
   }
 
   #nameFor(type: ResourceType, object: KubeObject, namespace: string): string {
     const { name, generateName } = object.metadata;
     if (name) return name;
-    if (!generateName) {
-      const message = 'Required value: name or generateName is required';
-      throw invalid(type, '', [{ reason: 'FieldValueRequired', field: 'metadata.name', message }]);
-    }
-    // The API server, too, tries eight times before it lets the caller know.
-    let candidate = '';
-    for (let attempt = 0; attempt < 8; attempt++) {
-      candidate = generateName.slice(0, MAX_GENERATED_PREFIX);
-      for (let i = 0; i < GENERATED_SUFFIX; i++) {
-        candidate += GENERATED_LETTERS[this.#random.below(GENERATED_LETTERS.length)] ?? '';
-      }
-      if (this.#store.get(type, { namespace, name: candidate }) === undefined) break;
-    }
-    return candidate;
+    // Validation says what is missing.
+    if (!generateName) return '';
+    const isTaken = (candidate: string): boolean => this.#store.get(type, { namespace, name: candidate }) !== undefined;
+    return generatedName(generateName, this.#random, isTaken);
+  }
+
+  #writerOf({ fieldManager = '' }: WriteOptions): Writer {
+    return { manager: fieldManager, now: timestamp(this.#clock.now()) };
   }
 }
 
 function ownerUids(object: KubeObject): string[] {
   return (object.metadata.ownerReferences ?? []).map((owner) => owner.uid);
-}
-
-function patched<T extends KubeObject>(old: T, patch: Patch): T {
-  let result: unknown;
-  if (patch.type === 'apply') throw badRequest('server-side apply is not served');
-  try {
-    result = patch.type === 'merge' ? applyMergePatch(old, jsonCopy(patch.body)) : applyJsonPatch(old, patch.body);
-  } catch (error) {
-    if (!(error instanceof JsonPatchError)) throw error;
-    const message = `the patch cannot be applied: ${error.message}`;
-    throw new ApiError('Invalid', message, { causes: [{ reason: 'FieldValueInvalid', message }] }, error);
-  }
-  if (!isJsonObject(result) || !isJsonObject(result['metadata'])) {
-    const causes = [forbidden('metadata', 'the patch leaves no object')];
-    throw new ApiError('Invalid', 'the patch leaves no object with metadata', { causes });
-  }
-  return result as unknown as T;
 }
