@@ -1,3 +1,5 @@
+import type { Clock } from '../runtime/clock.ts';
+
 /** How often other processes' commits are looked for while somebody waits; `PRAGMA data_version` costs microseconds. */
 const POLL_MS = 50;
 
@@ -7,14 +9,16 @@ const POLL_MS = 50;
  */
 export class ChangeFeed {
   readonly #externalVersion: () => number;
+  readonly #clock: Clock;
   readonly #waiting = new Set<() => void>();
   /** Only the poll moves it on: whatever another process committed since the last poll wakes everybody once. */
   #seen: number;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(externalVersion: () => number) {
+  constructor(externalVersion: () => number, clock: Clock) {
     this.#externalVersion = externalVersion;
+    this.#clock = clock;
     this.#seen = externalVersion();
   }
 
@@ -22,16 +26,18 @@ export class ChangeFeed {
     return this.#closed;
   }
 
-  /** Resolves at the next change, when the signal fires, or when the feed is closed. */
-  changed(signal: AbortSignal): Promise<void> {
+  /** Resolves at the next change, when the signal fires, when the feed is closed, or after `ms` of the clock's time. */
+  changed(signal: AbortSignal, ms: number): Promise<void> {
     if (signal.aborted || this.#closed) return Promise.resolve();
     return new Promise((resolve) => {
       const wake = (): void => {
+        cancel();
         signal.removeEventListener('abort', wake);
         this.#waiting.delete(wake);
         if (this.#waiting.size === 0) this.#stopPolling();
         resolve();
       };
+      const cancel = this.#clock.after(ms, wake);
       signal.addEventListener('abort', wake, { once: true });
       this.#waiting.add(wake);
       // Real time, not the injected clock: the other process does not live on virtual time.

@@ -8,6 +8,9 @@ import type { KubeObject, ObjectKey, ResourceType } from '../api/meta.ts';
  * `AlreadyExists`, `Conflict`, `Invalid`, `Expired` (410), `BadRequest`, …
  */
 export interface Client {
+  /** Set where a watch with `sendInitialEvents` is the cheaper way to read everything of a kind. */
+  readonly prefersStreamedLists?: true;
+
   get<T extends KubeObject>(type: ResourceType<T>, key: ObjectKey): Promise<T>;
 
   list<T extends KubeObject>(type: ResourceType<T>, options?: ListOptions): Promise<ListResult<T>>;
@@ -103,6 +106,8 @@ export interface WriteOptions {
   readonly dryRun?: boolean;
   /** What becomes of fields that the schema does not know: refused, dropped with a warning, dropped. Default `Strict`. */
   readonly fieldValidation?: 'Strict' | 'Warn' | 'Ignore';
+  /** Fields that the text of the object has twice: only who parsed it knows. They count as unknown ones do. */
+  readonly duplicateFields?: readonly string[];
   /** Told each warning of the server, such as of a dropped field. */
   readonly onWarning?: (text: string) => void;
   /** Told when a patch of type `apply` made the object. */

@@ -23,6 +23,13 @@ export class DesiredIndex {
     return touched;
   }
 
+  /** How many objects the files define, those of broken files included. */
+  get size(): number {
+    let size = this.#definitions.size;
+    for (const id of this.#frozen.keys()) if (!this.#definitions.has(id)) size++;
+    return size;
+  }
+
   /** The object, if exactly one file defines it and no broken file holds it. */
   get(id: string): LoadedObject | undefined {
     const found = this.#definitions.get(id);

@@ -2,16 +2,30 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { KubeObject, ObjectKey, ResourceType } from '../api/meta.ts';
 import { resourceName } from './api-messages.ts';
 import type { BodyCodec } from './body-codec.ts';
+import { checkSize } from './object-size.ts';
 import { inTransaction, sqliteCodeOf } from './sqlite.ts';
+import { StoredObject } from './stored-object.ts';
 
 export type ChangeEvent = 'ADDED' | 'MODIFIED' | 'DELETED';
 
 export interface Change {
   readonly version: number;
   readonly event: ChangeEvent;
-  readonly object: KubeObject;
+  readonly namespace: string;
+  readonly stored: StoredObject;
   /** The version that this one replaced; kept as long as the change itself. */
   readonly previous: number | undefined;
+}
+
+export interface ListScope {
+  readonly namespace?: string | undefined;
+  readonly after?: ObjectKey | undefined;
+  readonly limit?: number | undefined;
+}
+
+export interface ListedObject {
+  readonly key: ObjectKey;
+  readonly stored: StoredObject;
 }
 
 export interface StoredRef {
@@ -98,60 +112,86 @@ export class ObjectStore {
   }
 
   get<T extends KubeObject>(type: ResourceType<T>, key: ObjectKey): T | undefined {
+    return this.read(type, key)?.object as T | undefined;
+  }
+
+  /** As `get`, without parsing. */
+  read(type: ResourceType, key: ObjectKey): StoredObject | undefined {
     const row = this.#sql(
       `SELECT r.body AS body FROM objects o JOIN revisions r ON r.rv = o.rv
        WHERE o.type = ? AND o.namespace = ? AND o.name = ? AND o.deleted = 0`,
     ).get(resourceName(type), key.namespace, key.name);
-    return row === undefined ? undefined : (this.#decode(type, row['body']) as T);
+    return row === undefined ? undefined : this.#decode(type, row['body']);
   }
 
-  /** The objects of a kind as they were at `version`, by namespace and name, from the one after `after` on. */
-  *list(type: ResourceType, version: number, namespace: string | undefined, after?: ObjectKey): Generator<KubeObject> {
-    const where = namespace === undefined ? '' : 'AND o.namespace = ?';
+  /**
+   * The objects of a kind as they were at `version`, by namespace and name, from the one after `after` on. `limit` is
+   * how many at most.
+   */
+  list(type: ResourceType, version: number, options: ListScope = {}): ListedObject[] {
+    const { namespace, after, limit } = options;
     const rows = this.#sql(
-      `SELECT r.body AS body, r.event AS event FROM objects o JOIN revisions r ON r.object_id = o.id
-       WHERE o.type = ? ${where} AND (o.namespace, o.name) > (?, ?)
-         AND r.rv = (SELECT max(x.rv) FROM revisions x WHERE x.object_id = o.id AND x.rv <= ?)
-       ORDER BY o.namespace, o.name`,
-    ).iterate(
+      `SELECT o.namespace AS namespace, o.name AS name, r.body AS body FROM objects o JOIN revisions r ON ${AS_OF}
+       WHERE o.type = ? ${scopeOf(namespace, after)} AND r.event <> 'DELETED'
+       ORDER BY o.namespace, o.name LIMIT ?`,
+    ).all(version, version, ...this.#scopeValues(type, namespace, after), limit ?? -1);
+    return rows.map((row) => ({
+      key: { namespace: String(row['namespace']), name: String(row['name']) },
+      stored: this.#decode(type, row['body']),
+    }));
+  }
+
+  /** How many there were at `version`, from the one after `after` on. */
+  count(type: ResourceType, version: number, { namespace, after }: Omit<ListScope, 'limit'> = {}): number {
+    const row = this.#sql(
+      `SELECT count(*) AS n FROM objects o JOIN revisions r ON ${AS_OF}
+       WHERE o.type = ? ${scopeOf(namespace, after)} AND r.event <> 'DELETED'`,
+    ).get(version, version, ...this.#scopeValues(type, namespace, after));
+    return Number(row?.['n']);
+  }
+
+  #scopeValues(type: ResourceType, namespace: string | undefined, after: ObjectKey | undefined): string[] {
+    return [
       resourceName(type),
       ...(namespace === undefined ? [] : [namespace]),
-      after?.namespace ?? '',
-      after?.name ?? '',
-      version,
-    );
-    for (const row of rows) {
-      if (row['event'] !== 'DELETED') yield this.#decode(type, row['body']);
-    }
+      ...(after === undefined ? [] : namespace === undefined ? [after.namespace, after.name] : [after.name]),
+    ];
   }
 
   /** At most `limit` changes of a kind after `after`, up to and including `upTo`. */
-  changes(type: ResourceType, after: number, upTo: number, namespace: string | undefined, limit: number): Change[] {
-    const where = namespace === undefined ? '' : 'AND o.namespace = ?';
+  changes(type: ResourceType, after: number, upTo: number, limit: number): Change[] {
     return this.#sql(
-      `SELECT r.rv AS rv, r.event AS event, r.previous AS previous, r.body AS body
+      `SELECT r.rv AS rv, r.event AS event, r.previous AS previous, r.body AS body, o.namespace AS namespace
        FROM revisions r JOIN objects o ON o.id = r.object_id
-       WHERE r.rv > ? AND r.rv <= ? AND o.type = ? ${where} ORDER BY r.rv LIMIT ?`,
+       WHERE r.rv > ? AND r.rv <= ? AND o.type = ? ORDER BY r.rv LIMIT ?`,
     )
-      .all(after, upTo, resourceName(type), ...(namespace === undefined ? [] : [namespace]), limit)
+      .all(after, upTo, resourceName(type), limit)
       .map((row) => ({
         version: Number(row['rv']),
         event: row['event'] as ChangeEvent,
-        object: this.#decode(type, row['body']),
+        namespace: String(row['namespace']),
+        stored: this.#decode(type, row['body']),
         previous: row['previous'] === null ? undefined : Number(row['previous']),
       }));
   }
 
-  revision(type: ResourceType, version: number): KubeObject | undefined {
+  revision(type: ResourceType, version: number): StoredObject | undefined {
     const row = this.#sql('SELECT body FROM revisions WHERE rv = ?').get(version);
     return row === undefined ? undefined : this.#decode(type, row['body']);
   }
 
-  /** Stores the next version of an object, and gives it its `resourceVersion`. Only inside a transaction. */
+  /**
+   * Stores the next version of an object, and gives it its `resourceVersion`. Only inside a transaction.
+   *
+   * @throws ApiError `RequestEntityTooLarge`.
+   */
   put<T extends KubeObject>(type: ResourceType<T>, event: ChangeEvent, object: T, now: number): T {
-    const version = ++this.#last;
+    const version = this.#last + 1;
     const stored = { ...object, metadata: { ...object.metadata, resourceVersion: String(version) } };
-    const body = this.#codec.encode(type, stored);
+    const json = JSON.stringify(stored);
+    if (event !== 'DELETED') checkSize(stored, json);
+    this.#last = version;
+    const body = this.#codec.encode(type, json);
     const { name, namespace = '' } = stored.metadata;
     const found = this.#sql('SELECT id, rv FROM objects WHERE type = ? AND namespace = ? AND name = ?').get(
       resourceName(type),
@@ -254,7 +294,17 @@ export class ObjectStore {
     this.#database.close();
   }
 
-  #decode(type: ResourceType, body: unknown): KubeObject {
-    return this.#codec.decode(type, body as string | Uint8Array);
+  #decode(type: ResourceType, body: unknown): StoredObject {
+    return new StoredObject(this.#codec.decode(type, body as string | Uint8Array));
   }
+}
+
+/** The revision of an object at a version (given twice): mostly the current one, which needs no search. */
+const AS_OF = `r.rv = CASE WHEN o.rv <= ? THEN o.rv
+         ELSE (SELECT max(x.rv) FROM revisions x WHERE x.object_id = o.id AND x.rv <= ?) END`;
+
+function scopeOf(namespace: string | undefined, after: ObjectKey | undefined): string {
+  if (namespace !== undefined)
+    return after === undefined ? 'AND o.namespace = ?' : 'AND o.namespace = ? AND o.name > ?';
+  return after === undefined ? '' : 'AND (o.namespace, o.name) > (?, ?)';
 }
