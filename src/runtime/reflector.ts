@@ -1,15 +1,15 @@
 import type { Logger } from 'pino';
-import { keyOf, keyString } from '../api/meta.ts';
 import type { KubeObject, ResourceType } from '../api/meta.ts';
 import { GridferryError, messageOf } from '../errors.ts';
 import { isReason } from '../home/api-error.ts';
 import type { Client, ListOptions, ListResult, WatchEvent } from '../home/client.ts';
 import { createBackoff } from './backoff.ts';
-import { cached, createObjectStore } from './cache.ts';
 import type { Cache } from './cache.ts';
 import type { Change } from './change.ts';
 import { sleep } from './clock.ts';
 import type { Clock } from './clock.ts';
+import { createReplica } from './replica.ts';
+import type { Replacement } from './replica.ts';
 
 export interface ReflectorOptions<T extends KubeObject> {
   readonly client: Client;
@@ -38,16 +38,17 @@ export interface Reflector<T extends KubeObject> {
   /** Whether the cache has been complete once. */
   hasSynced(): boolean;
   /** Resolves when `hasSynced`; never, if it is stopped before. */
-  readonly synced: Promise<void>;
+  readonly synced: Promise<unknown>;
   /** When the server was last heard of (a list, an event, a bookmark) on the monotonic clock; `undefined` before that. */
   lastSyncMonotonic(): number | undefined;
 }
 
 export interface ReflectorStats {
-  lists: number;
-  watches: number;
+  /** How often everything was read, page by page or through a watch. */
+  readonly lists: number;
+  readonly watches: number;
   /** Exceptions of handlers: each is a bug of a subscriber. */
-  handlerErrors: number;
+  readonly handlerErrors: number;
 }
 
 const FIRST_DELAY_MS = 500;
@@ -59,26 +60,29 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
   const { client, type, clock, random, inactivityMs = 150_000, pageSize = 500 } = options;
   const log = options.log.child({ watch: type.plural });
   const scope = options.namespace === undefined ? {} : { namespace: options.namespace };
-  const store = createObjectStore<T>();
-  const handlers: ((change: Change<T>) => void)[] = [];
+  const replica = createReplica<T>(log);
   const backoff = createBackoff({ random, baseMs: FIRST_DELAY_MS, maxMs: LONGEST_DELAY_MS });
   const stopping = new AbortController();
-  let onSynced: () => void;
-  const synced = new Promise<void>((resolve) => (onSynced = resolve));
-  const stats: ReflectorStats = { lists: 0, watches: 0, handlerErrors: 0 };
+  const { promise: synced, resolve: onSynced } = Promise.withResolvers<undefined>();
   let complete = false;
+  let lists = 0;
+  let watches = 0;
   let heardAt: number | undefined;
-  /** Where the next watch starts; `undefined` asks for a list first. */
+  /** Where the next watch starts; `undefined` asks for everything first. */
   let version: string | undefined;
+  /** Whether everything comes through the watch itself. */
+  let streaming = client.prefersStreamedLists === true;
   let running: Promise<void> = Promise.resolve();
 
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
       try {
-        version ??= await relist();
+        if (!streaming) version ??= await readAll();
         if ((await watchFrom(version)) === 'silent') {
-          // A list proves that the server answers and heals whatever the dead watch missed.
-          log.warn({ inactivityMs }, 'the watch fell silent: listing again');
+          // Reading everything proves that the server answers and heals whatever the dead watch missed.
+          log.warn({ inactivityMs }, 'the watch fell silent: reading everything again');
+          // A server that never heard of streamed lists never says that one is complete.
+          if (version === undefined) streaming = false;
           version = undefined;
         }
       } catch (error) {
@@ -89,6 +93,11 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
 
   async function recover(error: unknown): Promise<void> {
     if (stopping.signal.aborted) return;
+    if (streaming && version === undefined && isReason(error, 'Invalid', 'BadRequest', 'Forbidden')) {
+      log.info('the server does not stream lists: reading page by page');
+      streaming = false;
+      return;
+    }
     const expired = isReason(error, 'Expired', 'Gone');
     if (expired) version = undefined;
     const first = backoff.failures('') === 0;
@@ -102,39 +111,40 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
     });
   }
 
-  /** Reads everything, page by page, and only then applies the difference. Returns the version to watch from. */
-  async function relist(): Promise<string> {
-    stats.lists++;
-    const objects: T[] = [];
+  /** Reads everything page by page. Returns the version to watch from. */
+  async function readAll(): Promise<string> {
+    lists++;
+    let replacement = replica.replace();
     let page = await listPage({ ...scope, limit: pageSize });
     // Later pages may be newer than the first: what is watched from the first may repeat, but nothing is missed.
-    const { resourceVersion } = page;
-    objects.push(...page.items);
-    while (page.continue !== undefined && page.continue !== '') {
+    let { resourceVersion } = page;
+    for (;;) {
+      const token = page.continue ?? '';
+      // Asked for before this page is put away, so that the server is at work meanwhile.
+      const next = token === '' ? undefined : listPage({ ...scope, limit: pageSize, continue: token });
+      if (!stopping.signal.aborted) for (const item of page.items) replacement.upsert(item);
+      if (next === undefined) break;
       try {
-        page = await listPage({ ...scope, limit: pageSize, continue: page.continue });
+        page = await next;
       } catch (error) {
         if (!isReason(error, 'Expired', 'Gone')) throw error;
         // The list took longer than its token lives. In one piece it cannot expire.
         page = await listPage(scope);
-        objects.length = 0;
-        replace(page.items);
-        return page.resourceVersion;
+        replacement = replica.replace();
+        ({ resourceVersion } = page);
       }
-      objects.push(...page.items);
     }
-    replace(objects);
+    finish(replacement);
     return resourceVersion;
   }
 
-  /** The port's `list` takes no signal: a call that is never answered is left behind at the deadline. */
   async function listPage(query: ListOptions): Promise<ListResult<T>> {
     const unanswered = new AbortController();
     const onStop = (): void => unanswered.abort();
     stopping.signal.addEventListener('abort', onStop);
     try {
       const page = await Promise.race([
-        client.list(type, query),
+        client.list(type, { ...query, signal: unanswered.signal }),
         sleep(clock, inactivityMs, unanswered.signal).then(() => {
           throw new GridferryError(
             'GF_WATCH_NO_ANSWER',
@@ -152,126 +162,94 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
     }
   }
 
-  function replace(items: readonly T[]): void {
+  function finish(replacement: Replacement<T>): void {
     if (stopping.signal.aborted) return;
-    const listed = new Set(items.map((item) => keyString(keyOf(item))));
-    for (const object of store.list()) if (!listed.has(keyString(keyOf(object)))) remove(object);
-    const initial = !complete;
-    for (const item of items) upsert(item, initial);
-    if (complete) return;
+    replacement.finish();
     complete = true;
-    onSynced();
+    onSynced(undefined);
   }
 
-  /** Resolves when the watch ended (`ended`) or stopped being heard of (`silent`); rejects with its error. */
-  function watchFrom(from: string): Promise<'ended' | 'silent'> {
-    stats.watches++;
+  /**
+   * Follows the changes from a version, or reads everything first when there is none. Resolves when the watch ended
+   * (`ended`) or stopped being heard of (`silent`); rejects with its error.
+   */
+  function watchFrom(from: string | undefined): Promise<'ended' | 'silent'> {
+    watches++;
+    if (from === undefined) lists++;
+    let replacement = from === undefined ? replica.replace() : undefined;
     const watch = new AbortController();
     const startedAt = clock.monotonic();
     let lastAt = startedAt;
     let heard = false;
     let cancelTimer: () => void;
     const { promise, resolve, reject } = Promise.withResolvers<'ended' | 'silent'>();
-    const onStop = (): void => finish(() => resolve('ended'));
+    const onStop = (): void => settle(() => resolve('ended'));
 
-    // Whoever finishes first wins: an iterator that ignores its signal is left behind, and what it still says is not heard.
-    function finish(settle: () => void): void {
+    // Whoever settles first wins: an iterator that ignores its signal is left behind, and what it still says is not heard.
+    function settle(how: () => void): void {
       if (watch.signal.aborted) return;
       cancelTimer();
       stopping.signal.removeEventListener('abort', onStop);
       watch.abort();
-      settle();
+      how();
     }
     function checkSilence(): void {
       const silentFor = clock.monotonic() - lastAt;
-      if (silentFor >= inactivityMs) finish(() => resolve('silent'));
+      if (silentFor >= inactivityMs) settle(() => resolve('silent'));
       else cancelTimer = clock.after(inactivityMs - silentFor, checkSilence);
     }
     async function pump(): Promise<void> {
-      for await (const event of client.watch(type, { ...scope, resourceVersion: from, signal: watch.signal })) {
+      const start = from === undefined ? { sendInitialEvents: true } : { resourceVersion: from };
+      for await (const event of client.watch(type, { ...scope, ...start, signal: watch.signal })) {
         if (watch.signal.aborted) return;
         lastAt = heardAt = clock.monotonic();
         heard = true;
-        backoff.reset('');
-        apply(event);
+        if (event.type === 'BOOKMARK' && event.initialEventsEnd === true && replacement !== undefined) {
+          finish(replacement);
+          replacement = undefined;
+        }
+        apply(event, replacement);
       }
+    }
+    function endedByServer(): void {
+      const usual = replacement === undefined && (heard || clock.monotonic() - startedAt >= SHORT_WATCH_MS);
+      if (usual) resolve('ended');
+      else reject(closedError(type));
     }
 
     checkSilence();
     stopping.signal.addEventListener('abort', onStop);
     pump().then(
-      () =>
-        finish(() => {
-          if (heard || clock.monotonic() - startedAt >= SHORT_WATCH_MS) {
-            resolve('ended');
-            return;
-          }
-          reject(
-            new GridferryError(
-              'GF_WATCH_CLOSED',
-              `The API closed the watch of ${type.plural} at once; check the API server or the proxy before it. ` +
-                `It is tried again.`,
-              { class: 'retryable' },
-            ),
-          );
-        }),
-      (error: unknown) => finish(() => reject(error)),
+      () => settle(endedByServer),
+      (error: unknown) => settle(() => reject(error)),
     );
     if (stopping.signal.aborted) onStop();
     return promise;
   }
 
-  function apply(event: WatchEvent<T>): void {
-    if (event.type === 'BOOKMARK') {
-      version = event.resourceVersion;
-      return;
-    }
-    if (event.type === 'DELETED') {
-      const known = store.get(keyOf(event.object));
-      // A deletion that is repeated from before a list must not remove the successor of the same name.
-      if (known !== undefined && known.metadata.uid === event.object.metadata.uid) remove(cached(event.object));
-    } else {
-      upsert(event.object, false);
-    }
-    version = event.object.metadata.resourceVersion ?? version;
-  }
-
-  function upsert(item: T, initial: boolean): void {
-    const old = store.get(keyOf(item));
-    if (old !== undefined && old.metadata.uid !== item.metadata.uid) {
-      remove(old);
-      upsert(item, initial);
-      return;
-    }
-    const { resourceVersion } = item.metadata;
-    if (old !== undefined && resourceVersion !== undefined && old.metadata.resourceVersion === resourceVersion) return;
-    const object = cached(item);
-    store.set(object);
-    tell(old === undefined ? { kind: 'added', object, initial } : { kind: 'updated', old, object });
-  }
-
-  function remove(object: Readonly<T>): void {
-    store.delete(keyOf(object));
-    tell({ kind: 'deleted', object });
-  }
-
-  function tell(change: Change<T>): void {
-    for (const handler of handlers) tellOne(handler, change);
-  }
-
-  function tellOne(handler: (change: Change<T>) => void, change: Change<T>): void {
-    try {
-      handler(change);
-    } catch (error) {
-      stats.handlerErrors++;
-      log.error({ err: error, key: keyString(keyOf(change.object)) }, `a handler of ${change.kind} threw`);
-    }
+  /** While everything is read no version says how far that has come, and only its end is a success. */
+  function apply(event: WatchEvent<T>, replacement: Replacement<T> | undefined): void {
+    if (event.type === 'DELETED') (replacement ?? replica).remove(event.object);
+    else if (event.type !== 'BOOKMARK') (replacement ?? replica).upsert(event.object);
+    if (replacement !== undefined) return;
+    backoff.reset('');
+    version = event.type === 'BOOKMARK' ? event.resourceVersion : (event.object.metadata.resourceVersion ?? version);
   }
 
   return {
     type,
-    cache: store,
-    stats,
+    cache: replica.cache,
+    stats: {
+      get lists() {
+        return lists;
+      },
+      get watches() {
+        return watches;
+      },
+      get handlerErrors() {
+        return replica.handlerErrors;
+      },
+    },
     start() {
       running = run();
     },
@@ -279,12 +257,18 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
       stopping.abort();
       await running;
     },
-    subscribe(handler) {
-      for (const object of store.list()) tellOne(handler, { kind: 'added', object, initial: true });
-      handlers.push(handler);
-    },
+    subscribe: (handler) => replica.subscribe(handler),
     hasSynced: () => complete,
     synced,
     lastSyncMonotonic: () => heardAt,
   };
+}
+
+function closedError(type: ResourceType): GridferryError {
+  return new GridferryError(
+    'GF_WATCH_CLOSED',
+    `The API closed the watch of ${type.plural} at once; check the API server or the proxy before it. ` +
+      `It is tried again.`,
+    { class: 'retryable' },
+  );
 }

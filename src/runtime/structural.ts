@@ -25,12 +25,3 @@ export function deepEqual(a: unknown, b: unknown): boolean {
   for (const name of Object.keys(right)) if (right[name] !== undefined) present--;
   return present === 0;
 }
-
-/** Freezes a JSON value to its leaves and returns it: what is shared through a cache cannot be changed by accident. */
-export function deepFreeze<T>(value: T): Readonly<T> {
-  if (typeof value === 'object' && value !== null) {
-    Object.freeze(value);
-    for (const part of Object.values(value)) deepFreeze(part);
-  }
-  return value;
-}

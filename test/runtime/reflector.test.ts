@@ -102,7 +102,7 @@ void t.test(
     client.compact();
     client.mute(false);
     await clock.settle();
-    t.same(seen, ['deleted a', 'updated c 1>3', 'deleted b', 'added b 7']);
+    t.same(seen, ['updated c 1>3', 'deleted b', 'added b 7', 'deleted a']);
     t.equal(client.calls.list, 2);
   },
 );

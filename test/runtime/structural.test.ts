@@ -1,5 +1,5 @@
 import t from 'tap';
-import { deepEqual, deepFreeze } from '../../src/runtime/structural.ts';
+import { deepEqual } from '../../src/runtime/structural.ts';
 
 void t.test('two JSON values are equal when they would be the same on the wire', (t) => {
   t.ok(deepEqual({ a: 1, b: [1, { c: null }] }, { b: [1, { c: null }], a: 1 }));
@@ -14,11 +14,5 @@ void t.test('two JSON values are equal when they would be the same on the wire',
   t.notOk(deepEqual(undefined, {}));
   t.notOk(deepEqual({ a: 1 }, { toString: 1 }));
   t.notOk(deepEqual({ constructor: Object }, {}));
-  t.end();
-});
-
-void t.test('freezing reaches every leaf', (t) => {
-  const frozen = deepFreeze({ a: [{ b: 1 }] });
-  t.throws(() => ((frozen.a[0] as { b: number }).b = 2), TypeError);
   t.end();
 });
