@@ -5,10 +5,11 @@ import type { Engine } from '../../src/docker/engine.ts';
 import { GridferryError } from '../../src/errors.ts';
 import { checkAddress } from '../../src/security/addresses.ts';
 import { openLocalHost } from '../../src/ssh/local-host.ts';
+import type { Fence } from '../../src/ssh/fence.ts';
 import { connectSsh } from '../../src/ssh/ssh-host.ts';
 import type { SshHost } from '../../src/ssh/ssh-host.ts';
 import type { Host } from '../../src/ssh/host.ts';
-import type { ControllerInputs } from '../dependencies.ts';
+import type { ControllerInputs, Replica } from '../dependencies.ts';
 import { readSshCredentials } from './credentials.ts';
 import type { SshCredentials } from './credentials.ts';
 
@@ -25,7 +26,8 @@ export interface ServerConnections {
   /**
    * The live connection, or a new one. A changed spec, Secret or pinned key makes a new one.
    *
-   * @throws GridferryError `GF_ADDRESS_*`, `GF_SECRET_NOT_FOUND`, `GF_CREDENTIALS_EMPTY`, `GF_SSH_*`, `GF_DOCKER_*`
+   * @throws GridferryError `GF_ADDRESS_*`, `GF_SECRET_NOT_FOUND`, `GF_CREDENTIALS_EMPTY`, `GF_SSH_*`, `GF_DOCKER_*`; and
+   * among several replicas `GF_FENCED`, `GF_FENCE_FAILED`, `GF_LEADERSHIP_LOST`, `GF_SERVER_LOCAL_IN_CLUSTER`
    */
   connect(server: Readonly<ManagedServer>, signal?: AbortSignal): Promise<ServerConnection>;
   /** Logs in without Docker: for a probe that tells which of the two is missing. */
@@ -47,7 +49,9 @@ interface Entry {
   dead: boolean;
 }
 
-export function createServerConnections(inputs: Pick<ControllerInputs, 'secrets' | 'redactor'>): ServerConnections {
+export function createServerConnections(
+  inputs: Pick<ControllerInputs, 'secrets' | 'redactor' | 'replica'>,
+): ServerConnections {
   const entries = new Map<string, Entry>();
 
   async function discard(uid: string, entry: Entry): Promise<void> {
@@ -66,7 +70,12 @@ export function createServerConnections(inputs: Pick<ControllerInputs, 'secrets'
     const known = entries.get(uid);
     if (known !== undefined && !known.dead && known.fingerprint === fingerprint) return known;
     if (known !== undefined) void discard(uid, known);
-    const entry: Entry = { fingerprint, login: openLogin(server, credentials), connection: undefined, dead: false };
+    const entry: Entry = {
+      fingerprint,
+      login: openLogin(server, credentials, inputs.replica),
+      connection: undefined,
+      dead: false,
+    };
     entries.set(uid, entry);
     entry.login.then(
       (login) => login.host.closed.then(() => discard(uid, entry)),
@@ -121,8 +130,19 @@ function fingerprintOf(server: Readonly<ManagedServer>, credentials: SshCredenti
     .digest('hex');
 }
 
-async function openLogin(server: Readonly<ManagedServer>, credentials: SshCredentials | undefined): Promise<Login> {
+async function openLogin(
+  server: Readonly<ManagedServer>,
+  credentials: SshCredentials | undefined,
+  replica: Replica | undefined,
+): Promise<Login> {
   const { spec, status, metadata } = server;
+  if (spec.local && replica !== undefined) {
+    throw new GridferryError(
+      'GF_SERVER_LOCAL_IN_CLUSTER',
+      `ManagedServer ${metadata.name} has local: true, but in a cluster "this machine" is another one for each replica: give it address and ssh`,
+      { details: { server: metadata.name } },
+    );
+  }
   if (spec.local) return { host: openLocalHost({ name: metadata.name }), hostKey: undefined };
   if (spec.ssh === undefined || spec.address === undefined || credentials === undefined) {
     throw new GridferryError('GF_SERVER_INCOMPLETE', `ManagedServer ${metadata.name} needs address and ssh: set them`);
@@ -142,6 +162,18 @@ async function openLogin(server: Readonly<ManagedServer>, credentials: SshCreden
           : { strict: true }
         : { pinned },
     sudo: spec.ssh.sudo,
+    ...(replica === undefined ? {} : { fence: fenceOf(replica) }),
   });
   return { host, hostKey: host.hostKey };
+}
+
+function fenceOf(replica: Replica): Fence {
+  const { leadership, fenceKey } = replica;
+  return {
+    key: fenceKey,
+    epoch: leadership.epoch(),
+    mayAct: () => leadership.isLeader(),
+    lost: leadership.lost,
+    onRefused: (newest) => replica.onFenced(newest),
+  };
 }

@@ -16,6 +16,8 @@ export interface CloudflareHttpOptions {
   readonly clock?: Clock;
   /** Ends every call under way and to come. */
   readonly signal?: AbortSignal;
+  /** Asked right before each request that changes something: false, and it is not sent. */
+  readonly mayWrite?: () => boolean;
   /** For one request and its answer. Default 15,000. */
   readonly timeoutMs?: number;
   /** Where requests go through, for proxies and tests; default: connections of its own, closed by `close`. */
@@ -96,6 +98,7 @@ export function createCloudflareHttp(options: CloudflareHttpOptions): Cloudflare
     for (const [key, value] of Object.entries(request.query ?? {})) {
       if (value !== undefined) url.searchParams.set(key, String(value));
     }
+    if (request.method !== 'GET' && options.mayWrite?.() === false) throw notLeading(request.what);
     const answer = await dispatcher.request({
       origin: url.origin,
       path: url.pathname + url.search,
@@ -143,6 +146,14 @@ export function createCloudflareHttp(options: CloudflareHttpOptions): Cloudflare
       await (await ownDispatcher)?.destroy();
     },
   };
+}
+
+function notLeading(what: string): GridferryError {
+  return new GridferryError(
+    'GF_LEADERSHIP_LOST',
+    `Cloudflare was not asked ${what}, because this process no longer leads; another replica goes on from here.`,
+    { class: 'retryable' },
+  );
 }
 
 async function openDispatcher(): Promise<Dispatcher> {

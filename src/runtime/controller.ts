@@ -70,7 +70,6 @@ const DEFAULT_DEADLINE_MS = 300_000;
 const STUCK_AFTER_MS = 10_000;
 /** Conflicts in a row that are answered at once; more of them mean that two are writing the same status. */
 const FREE_CONFLICTS = 5;
-const LEADER_POLL_MS = 1_000;
 /** Reconciles without I/O never leave the microtask queue: timers and sockets get their turn after so many. */
 const YIELD_EVERY = 100;
 
@@ -152,11 +151,10 @@ export function createController<T extends KubeObject>(options: ControllerOption
         queue.done(item.key);
         return;
       }
-      if (leadership !== undefined && !leadership.isLeader()) {
-        queue.add(item.key, item.priority);
+      // Leadership does not come back: the rest is for the next leader.
+      if (leadership?.isLeader() === false) {
         queue.done(item.key);
-        await pause(LEADER_POLL_MS);
-        continue;
+        return;
       }
       stats.activeWorkers++;
       await new Promise<void>((release) => {
@@ -165,19 +163,6 @@ export function createController<T extends KubeObject>(options: ControllerOption
       stats.activeWorkers--;
       if (count % YIELD_EVERY === 0) await setImmediate();
     }
-  }
-
-  /** Waits, but not through a shutdown. */
-  function pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const wakeUp = (): void => {
-        cancel();
-        stopping.signal.removeEventListener('abort', wakeUp);
-        resolve();
-      };
-      const cancel = clock.after(ms, wakeUp);
-      stopping.signal.addEventListener('abort', wakeUp);
-    });
   }
 
   async function reconcile(item: QueueItem<string>, release: () => void): Promise<void> {
@@ -200,7 +185,6 @@ export function createController<T extends KubeObject>(options: ControllerOption
       clock,
       cache,
       release,
-      epoch: leadership?.epoch() ?? 0,
       wake: memory.wake,
       log: () => (memory.log ??= log.child({ key: item.key })),
     });

@@ -1,5 +1,5 @@
 import { createServer } from 'node:http';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { GridferryError, messageOf } from '../errors.ts';
 
@@ -17,9 +17,19 @@ export interface HttpEndpointsOptions {
   readonly host?: string;
   readonly readiness: () => Readiness;
   readonly metrics?: { readonly contentType: string; render(): Promise<string> };
+  /** Answers `POST /hook`, which is served only then. It decides by itself whom it trusts. */
+  readonly hook?: Hook;
 }
 
-/** `/healthz`, `/readyz` and `/metrics`. */
+export type Hook = (
+  headers: IncomingHttpHeaders,
+  body: Buffer,
+  address: string,
+) => Promise<{ readonly code: number; readonly body: string }>;
+
+const MAX_HOOK_BYTES = 1024 * 1024;
+
+/** `/healthz`, `/readyz` and `/metrics`, and `/hook` where there is one. */
 export interface HttpEndpoints {
   /** Resolves with where it listens. Rejects with `GF_HTTP_LISTEN`. */
   start(): Promise<{ readonly host: string; readonly port: number }>;
@@ -30,6 +40,22 @@ interface Answer {
   readonly code: number;
   readonly body: string;
   readonly contentType?: string;
+  /** Of a 405. */
+  readonly allow?: string;
+  /** What is left of the request's body is not worth reading. */
+  readonly close?: true;
+}
+
+async function answerHook(request: IncomingMessage, hook: Hook): Promise<Answer> {
+  if (request.method !== 'POST') return { code: 405, body: 'only POST is served here\n', allow: 'POST' };
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > MAX_HOOK_BYTES) return { code: 413, body: 'at most 1 MiB is read\n', close: true };
+    chunks.push(chunk);
+  }
+  return hook(request.headers, Buffer.concat(chunks), request.socket.remoteAddress ?? '');
 }
 
 export function createHttpEndpoints({
@@ -37,6 +63,7 @@ export function createHttpEndpoints({
   host = '127.0.0.1',
   readiness,
   metrics,
+  hook,
 }: HttpEndpointsOptions): HttpEndpoints {
   const server = createServer({ requestTimeout: 10_000, headersTimeout: 5_000 }, (request, response) => {
     answer(request).then(
@@ -45,9 +72,14 @@ export function createHttpEndpoints({
     );
   });
 
-  async function answer({ method, url = '/' }: IncomingMessage): Promise<Answer> {
-    if (method !== 'GET' && method !== 'HEAD') return { code: 405, body: 'only GET and HEAD are served here\n' };
-    switch (url.replace(/\?.*/, '')) {
+  async function answer(request: IncomingMessage): Promise<Answer> {
+    const { method, url = '/' } = request;
+    const path = url.replace(/\?.*/, '');
+    if (path === '/hook' && hook !== undefined) return answerHook(request, hook);
+    if (method !== 'GET' && method !== 'HEAD') {
+      return { code: 405, body: 'only GET and HEAD are served here\n', allow: 'GET, HEAD' };
+    }
+    switch (path) {
       case '/healthz':
         // To answer at all is to be alive.
         return { code: 200, body: 'ok\n' };
@@ -81,13 +113,15 @@ export function createHttpEndpoints({
   };
 }
 
-function send(request: IncomingMessage, response: ServerResponse, { code, body, contentType }: Answer): void {
+function send(request: IncomingMessage, response: ServerResponse, answer: Answer): void {
+  const { code, body, contentType, allow, close } = answer;
   response.writeHead(code, {
     'content-type': contentType ?? 'text/plain; charset=utf-8',
     'content-length': Buffer.byteLength(body),
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
-    ...(code === 405 ? { allow: 'GET, HEAD' } : {}),
+    ...(allow === undefined ? {} : { allow }),
+    ...(close === true ? { connection: 'close' } : {}),
   });
   response.end(request.method === 'HEAD' ? undefined : body);
 }

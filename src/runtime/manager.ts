@@ -31,7 +31,7 @@ export interface ManagerOptions {
   readonly metrics?: Metrics;
   /** Look at this namespace only. Absent: all. */
   readonly namespace?: string;
-  /** With it, reconciles run only while this process leads. */
+  /** With it, this process is a standby, with its caches complete, until it is elected. */
   readonly leadership?: Leadership;
   /** Who reports events, to tell replicas apart. Default `gridferry`. */
   readonly instance?: string;
@@ -64,7 +64,10 @@ export interface Pending {
 
 /** Runs controllers over shared caches. */
 export interface Manager {
-  /** Resolves once every cache is complete and the workers are at work. Rejects with `GF_RUNTIME_STOPPED`. */
+  /**
+   * Resolves once every cache is complete and the workers are at work, or will be as soon as this process leads. Rejects
+   * with `GF_RUNTIME_STOPPED`.
+   */
   start(): Promise<void>;
   /** Drains: takes up nothing new, lets what runs finish, then interrupts it, then waits. Idempotent. */
   stop(): Promise<void>;
@@ -144,9 +147,18 @@ export function createManager(options: ManagerOptions): Manager {
     stopping.signal.throwIfAborted();
     for (const reflector of watching) reflector.start();
     await Promise.race([Promise.all(watching.map((reflector) => reflector.synced)), rejection(stopping.signal)]);
-    leadership?.lost.addEventListener('abort', onLeadershipLost);
-    if (leadership?.lost.aborted === true) onLeadershipLost();
     // Only now: a reconcile may rely on every cache being complete.
+    if (leadership === undefined) {
+      begin();
+      return;
+    }
+    log.info('standing by');
+    leadership.lost.addEventListener('abort', onLeadershipLost);
+    leadership.elected.then(begin, (error: unknown) => log.fatal({ err: error }, 'no election: this is a bug'));
+  }
+
+  function begin(): void {
+    if (stopping.signal.aborted || leadership?.lost.aborted === true) return;
     for (const controller of controllers) controller.start();
     if (options.pruneEvents === true) {
       prunePeriodically().catch((error: unknown) => log.error({ err: error }, 'events are no longer pruned'));

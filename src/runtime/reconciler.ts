@@ -13,8 +13,6 @@ export interface ReconcileContext<T extends KubeObject> {
   readonly log: Logger;
   /** Fires when the object's spec or deletionTimestamp changes, at the deadline, and at shutdown. */
   readonly signal: AbortSignal;
-  /** The leader's epoch, for fencing: what is done on a server carries it. 0 where there is no leader election. */
-  readonly epoch: number;
   /** What is known of another kind. Only kinds that some controller reconciles or watches are known. */
   cache<O extends KubeObject>(type: ResourceType<O>): Cache<O>;
   /**

@@ -36,7 +36,6 @@ export interface RunOptions<T extends KubeObject> {
   readonly object: Readonly<T>;
   readonly client: Client;
   readonly clock: Clock;
-  readonly epoch: number;
   readonly cache: ReconcileContext<T>['cache'];
   readonly log: () => Logger;
   readonly wake: () => void;
@@ -52,7 +51,6 @@ class ReconcileRun<T extends KubeObject> implements Run<T>, ReconcileContext<T> 
   readonly object: Readonly<T>;
   readonly client: Client;
   readonly clock: Clock;
-  readonly epoch: number;
   readonly cache: ReconcileContext<T>['cache'];
   readonly wake: () => void;
   readonly release: () => void;
@@ -67,7 +65,6 @@ class ReconcileRun<T extends KubeObject> implements Run<T>, ReconcileContext<T> 
     this.object = options.object;
     this.client = options.client;
     this.clock = options.clock;
-    this.epoch = options.epoch;
     this.cache = options.cache;
     this.wake = options.wake;
     this.release = options.release;

@@ -2,3 +2,8 @@
 export function timestamp(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d{3}Z$/, 'Z');
 }
+
+/** `metav1.MicroTime`, as the times of a Lease are: the API refuses any other number of digits. */
+export function microTimestamp(ms: number): string {
+  return new Date(ms).toISOString().replace('Z', '000Z');
+}

@@ -1,6 +1,8 @@
 import { GridferryError } from '../errors.ts';
 import { redactPatterns } from '../security/secret-patterns.ts';
 import { checkArgument, shellQuote } from '../security/shell-quote.ts';
+import { guardedCommand } from './fence.ts';
+import type { Fence } from './fence.ts';
 
 /** Linux allows one argument of 128 KiB, and the login shell gets the whole command line as one. */
 const LONGEST_COMMAND_LINE = 128 * 1024 - 64;
@@ -12,6 +14,8 @@ export interface CommandLineOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Through `sudo -n`, marked with this id. */
   readonly sudoMark?: string;
+  /** Started only while the server follows this epoch. */
+  readonly fence?: Fence;
 }
 
 /**
@@ -45,10 +49,10 @@ export function sudoCommand(argv: readonly string[]): string[] {
  * status comes back.
  */
 export function commandLine(argv: readonly string[], options: CommandLineOptions = {}): string {
-  const { env, sudoMark } = options;
+  const { env, sudoMark, fence } = options;
   const command =
     sudoMark === undefined ? envCommand(argv, env) : sudoCommand(envCommand(argv, { ...env, [RUN_MARK]: sudoMark }));
-  const line = `exec ${shellQuote(command)}`;
+  const line = `exec ${shellQuote(fence === undefined ? command : guardedCommand(command, fence))}`;
   if (Buffer.byteLength(line) > LONGEST_COMMAND_LINE) {
     throw new GridferryError(
       'GF_COMMAND_BAD_ARGUMENT',

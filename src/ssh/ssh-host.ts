@@ -5,11 +5,13 @@ import { shellQuote } from '../security/shell-quote.ts';
 import { ChannelStream } from './channel-stream.ts';
 import { commandLine, RUN_MARK } from './command-line.ts';
 import { watchConnection } from './connection-watch.ts';
+import { notLeading } from './fence.ts';
 import type { Host, SpawnOptions } from './host.ts';
 import type { HostKey } from './host-key.ts';
 import { remoteProcess } from './remote-process.ts';
 import type { RemoteProcess } from './remote-process.ts';
 import { runToEnd } from './run-to-end.ts';
+import { createServerFence } from './server-fence.ts';
 import { createSessionSlots } from './session-slots.ts';
 import { connectionLost } from './ssh-errors.ts';
 import { logIn } from './ssh-login.ts';
@@ -48,7 +50,8 @@ true`;
  *
  * @throws `GF_SSH_REFUSED`, `GF_SSH_UNREACHABLE`, `GF_SSH_TIMEOUT`, `GF_SSH_CLOSED`, `GF_SSH_PROTOCOL`,
  * `GF_SSH_HOST_KEY_UNKNOWN`, `GF_SSH_HOST_KEY_CHANGED`, `GF_SSH_HOST_KEY_INVALID`, `GF_SSH_AUTH_FAILED`,
- * `GF_SSH_KEY_UNREADABLE`, `GF_SSH_PASSPHRASE_WRONG`, or the signal's reason.
+ * `GF_SSH_KEY_UNREADABLE`, `GF_SSH_PASSPHRASE_WRONG`, with a fence `GF_FENCED`, `GF_FENCE_FAILED`, `GF_LEADERSHIP_LOST`, or
+ * the signal's reason.
  */
 export async function connectSsh(options: SshOptions): Promise<SshHost> {
   const host = createSshHost(options, await logIn(options));
@@ -56,9 +59,9 @@ export async function connectSsh(options: SshOptions): Promise<SshHost> {
     { server: options.name, user: options.user, hostKey: host.hostKey.fingerprint },
     'connected over SSH',
   );
-  if (options.user === 'root' || !options.sudo) return host;
   try {
-    await host.checkSudo(options.signal);
+    await host.claim(options.signal);
+    if (options.user !== 'root' && options.sudo) await host.checkSudo(options.signal);
     return host;
   } catch (error) {
     await host.close();
@@ -69,8 +72,8 @@ export async function connectSsh(options: SshOptions): Promise<SshHost> {
 function createSshHost(
   options: SshOptions,
   { client, socket, hostKey }: SshLogin,
-): SshHost & { checkSudo(signal?: AbortSignal): Promise<void> } {
-  const { name, user } = options;
+): SshHost & { claim(signal?: AbortSignal): Promise<void>; checkSudo(signal?: AbortSignal): Promise<void> } {
+  const { name, user, fence } = options;
   const running = new Set<RemoteProcess>();
   /** Requests that the server has not answered yet. */
   const unanswered = new Set<(reason: GridferryError) => void>();
@@ -80,10 +83,20 @@ function createSshHost(
   let usesSudo = false;
   let lostBecause: GridferryError | undefined;
   let closing = false;
-
+  const serverFence =
+    fence &&
+    createServerFence({
+      server: name,
+      fence,
+      start: (line, signal) => start(line, undefined, signal),
+      onNewer: (reason) => void lose(reason),
+    });
+  const onLeadershipLost = (): void => void lose(notLeading(name));
+  fence?.lost.addEventListener('abort', onLeadershipLost, { once: true });
   const stopWatching = watchConnection(socket, options.keepaliveMs ?? KEEPALIVE_MS, () => lose('it stopped answering'));
   const closed = new Promise<Error | undefined>((resolve) => {
     client.once('close', () => {
+      fence?.lost.removeEventListener('abort', onLeadershipLost);
       const reason = lose('it was closed by the server');
       for (const reject of unanswered) reject(reason);
       resolve(closing ? undefined : lostBecause);
@@ -93,9 +106,10 @@ function createSshHost(
   client.on('end', () => lose('it was closed by the server'));
 
   /** The first reason stays; from here on nothing that ends has ended well. */
-  function lose(reason: string, cause?: unknown): GridferryError {
+  function lose(reason: string | GridferryError, cause?: unknown): GridferryError {
     stopWatching();
-    lostBecause ??= connectionLost(options, closing ? 'it was closed here' : reason, cause);
+    lostBecause ??=
+      typeof reason === 'string' ? connectionLost(options, closing ? 'it was closed here' : reason, cause) : reason;
     socket.destroy();
     return lostBecause;
   }
@@ -113,6 +127,10 @@ function createSshHost(
     return new Promise((resolve, reject) => {
       if (lostBecause !== undefined) {
         reject(lostBecause);
+        return;
+      }
+      if (fence?.mayAct() === false) {
+        reject(notLeading(name));
         return;
       }
       unanswered.add(reject);
@@ -182,8 +200,10 @@ function createSshHost(
     const line = commandLine(argv, {
       ...(env === undefined ? {} : { env }),
       ...(mark === undefined ? {} : { sudoMark: mark }),
+      ...(fence === undefined ? {} : { fence }),
     });
-    return await start(line, mark, signal);
+    const program = await start(line, mark, signal);
+    return serverFence?.watch(program) ?? program;
   }
 
   function noRoot(): GridferryError {
@@ -208,6 +228,7 @@ function createSshHost(
     },
     exec: (argv, execOptions) => runToEnd(name, spawn, argv, execOptions),
     spawn,
+    claim: async (signal) => serverFence?.claim(signal),
     openSocket(path) {
       return new ChannelStream(
         () =>

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { Fence } from './fence.ts';
 
 /** How to reach a server and log in. */
 export interface SshOptions {
@@ -12,6 +13,8 @@ export interface SshOptions {
   readonly hostKey: HostKeyRule;
   /** Whether `sudo -n` may be used. */
   readonly sudo: boolean;
+  /** With it the server is claimed for its epoch first, and no program runs there under a newer one. */
+  readonly fence?: Fence;
   /** For connecting, the handshake and the login together. Default 10,000. */
   readonly connectTimeoutMs?: number;
   /** A server that sent nothing during three such intervals, though asked, is taken for gone. Default 5,000. */

@@ -50,6 +50,23 @@ const a = (name: string, content: string, more: Partial<NewDnsRecord> = {}): New
   ...more,
 });
 
+void t.test('who leads no longer reads, and changes nothing', async (t) => {
+  let leads = true;
+  const { standIn, cloudflare, zone } = await bench(t, [], { mayWrite: () => leads });
+  const { id } = await cloudflare.createRecord(zone, a('web', '203.0.113.7'));
+  leads = false;
+  t.equal((await cloudflare.listRecords(zone)).length, 1);
+  const sent = standIn.requests.length;
+  for (const write of [
+    cloudflare.createRecord(zone, a('other', '203.0.113.8')),
+    cloudflare.deleteRecord(zone, id),
+    cloudflare.batch(zone, { deletes: [{ id }] }),
+  ]) {
+    t.match(await failure(write), { code: 'GF_LEADERSHIP_LOST', class: 'retryable' });
+  }
+  t.equal(standIn.requests.length, sent);
+});
+
 void t.test('reading', async (t) => {
   void t.test('a list takes exactly as many requests as it has pages', async (t) => {
     const many = Array.from({ length: 200 }, (_, index) => a(`n${index}`, '203.0.113.7'));

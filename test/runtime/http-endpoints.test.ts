@@ -68,7 +68,12 @@ void t.test("a scrape has controller-runtime's names, labels and buckets", async
     metrics,
     log: pino({ level: 'silent' }),
     random: () => 0.5,
-    leadership: { isLeader: () => true, epoch: () => 1, lost: new AbortController().signal },
+    leadership: {
+      isLeader: () => true,
+      epoch: () => 1,
+      elected: Promise.resolve(),
+      lost: new AbortController().signal,
+    },
     controllers: [
       {
         reconciler: {

@@ -607,32 +607,53 @@ void t.test('a stale watch makes it not ready, and says which', async (t) => {
   t.match(manager.readiness(), { ready: false, problems: [/widgets\.gridferry\.io\/v1alpha1 is stale.*20 s ago/] });
 });
 
-void t.test('nothing is reconciled without leadership, and what runs is interrupted when it is lost', async (t) => {
+void t.test('a standby is warm and ready, begins when it is elected, and is interrupted when it loses', async (t) => {
   const lost = new AbortController();
+  const elected = Promise.withResolvers<undefined>();
   const leader = { is: false };
-  const leadership: Leadership = { isLeader: () => leader.is, epoch: () => 7, lost: lost.signal };
-  const epochs: number[] = [];
-  const { clock, visits, manager } = await setUp(t, {
+  const leadership: Leadership = {
+    isLeader: () => leader.is,
+    epoch: () => 7,
+    elected: elected.promise,
+    lost: lost.signal,
+  };
+  const { client, clock, visits, manager } = await setUp(t, {
     existing: [widget('a')],
     manager: { leadership },
-    behaviour: (_object, { epoch, signal }) => {
-      epochs.push(epoch);
-      return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
-    },
+    behaviour: (_object, { signal }) =>
+      new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error))),
   });
   await clock.advance(5000);
   t.same(visits, []);
   t.equal(manager.pending().ready.length, 1);
+  t.ok(manager.readiness().ready);
+  await client.create(Widgets, widget('b'));
   leader.is = true;
-  await clock.advance(1000);
-  t.same(epochs, [7]);
+  elected.resolve(undefined);
+  await clock.settle();
+  t.same(visits, ['a', 'b']);
   leader.is = false;
   lost.abort();
   await clock.settle();
   t.same(manager.pending().running, []);
   t.match(manager.readiness(), { ready: false, problems: ['the lease was lost'] });
   await clock.advance(5000);
-  t.same(visits, ['a']);
+  t.same(visits, ['a', 'b']);
+});
+
+void t.test('a standby that is stopped never begins', async (t) => {
+  const elected = Promise.withResolvers<undefined>();
+  const leadership: Leadership = {
+    isLeader: () => true,
+    epoch: () => 1,
+    elected: elected.promise,
+    lost: new AbortController().signal,
+  };
+  const { clock, visits, manager } = await setUp(t, { existing: [widget('a')], manager: { leadership } });
+  await manager.stop();
+  elected.resolve(undefined);
+  await clock.settle();
+  t.same(visits, []);
 });
 
 void t.test('old events are pruned from a home that asks for it', async (t) => {
