@@ -5,7 +5,10 @@ import { parseManifest } from './manifest-file.ts';
 import type { LoadedObject, ManifestContext } from './manifest-file.ts';
 import type { ManifestProblem } from './manifest-problem.ts';
 import { readManifest } from './manifest-read.ts';
+import type { ThreadOutcome } from './manifest-thread.ts';
+import { isWorthThreads, readInThreads } from './manifest-threads.ts';
 import type { ManifestFile } from './manifest-walk.ts';
+import type { PlainDocument } from './manifest-yaml.ts';
 
 const READS_AT_ONCE = 16;
 
@@ -62,6 +65,14 @@ export class ManifestCache {
     return [...this.#withProblems].flatMap((path) => this.#files.get(path)?.problems ?? []);
   }
 
+  /** Equal for equal files with equal content. */
+  fingerprint(): string {
+    return [...this.#files.values()]
+      .map(({ file, hash }) => `${file.path}\0${hash}`)
+      .sort()
+      .join('\n');
+  }
+
   delete(path: string): void {
     this.index.replace(this.#files.get(path), undefined);
     this.#files.delete(path);
@@ -75,32 +86,49 @@ export class ManifestCache {
     return this.index.replace(before, after);
   }
 
+  /** Reads files again. One call at a time. */
   async refresh(files: readonly ManifestFile[]): Promise<Refreshed> {
     const touched = new Set<string>();
     const vanished: string[] = [];
     const settling: ManifestFile[] = [];
-    let next = 0;
-    const work = async (): Promise<void> => {
-      for (let file = files[next++]; file !== undefined; file = files[next++]) {
-        const before = this.#files.get(file.path);
-        const after = await this.#read(file, before?.file.real === file.real ? before : moved(file, before));
-        if (after === undefined) {
-          vanished.push(file.path);
-          continue;
-        }
-        if (after !== before) {
-          for (const id of this.#set(file.path, before, after)) touched.add(id);
-        }
-        if (after.settlesAt !== undefined) settling.push(file);
+    const take = (file: ManifestFile, outcome: ThreadOutcome): void => {
+      const before = this.#files.get(file.path);
+      const after = this.#next(file, before, outcome);
+      if (after === undefined) {
+        vanished.push(file.path);
+        return;
       }
+      if (after !== before) {
+        for (const id of this.#set(file.path, before, after)) touched.add(id);
+      }
+      if (after.settlesAt !== undefined) settling.push(file);
     };
-    await Promise.all(Array.from({ length: Math.min(READS_AT_ONCE, files.length) }, work));
+    const left = isWorthThreads(files.length) ? await this.#refreshInThreads(files, take) : files;
+    for (let from = 0; from < left.length; from += READS_AT_ONCE) {
+      const group = left.slice(from, from + READS_AT_ONCE);
+      const outcomes = group.map(async (file) => take(file, await readManifest(file.path, file.real)));
+      await Promise.all(outcomes);
+    }
     return { touched, vanished, settling };
   }
 
-  async #read(file: ManifestFile, before: CachedFile | undefined): Promise<CachedFile | undefined> {
-    const read = await readManifest(file.path, file.real);
+  /** Answers with the files that could not be read there. */
+  async #refreshInThreads(
+    files: readonly ManifestFile[],
+    take: (file: ManifestFile, outcome: ThreadOutcome) => void,
+  ): Promise<readonly ManifestFile[]> {
+    const tasks = files.map((file) => {
+      const known = this.#files.get(file.path);
+      return { file, hash: known?.broken === false ? known.hash : undefined };
+    });
+    const left = await readInThreads(tasks, ({ file }, outcome) => take(file, outcome));
+    return left.map(({ file }) => file);
+  }
+
+  #next(file: ManifestFile, known: CachedFile | undefined, read: ThreadOutcome): CachedFile | undefined {
+    const before = known?.file.real === file.real ? known : moved(file, known);
     if (read.kind === 'missing') return undefined;
+    if (read.kind === 'same') return before;
     if (read.kind === 'problem') return this.#broken(file, before, '', [], [read.problem], undefined, undefined);
     const now = this.#clock.monotonic();
     const settled = before?.settlesAt === undefined || now >= before.settlesAt;
@@ -116,11 +144,12 @@ export class ManifestCache {
   #parse(
     file: ManifestFile,
     before: CachedFile | undefined,
-    read: { readonly text: string; readonly hash: string },
+    read: { readonly text: string; readonly hash: string; readonly documents?: string | undefined },
     settlesAt: number | undefined,
   ): CachedFile {
     const empty = read.text.trim() === '';
-    const { objects, problems } = parseManifest(file.path, read.text, this.#context);
+    const plain = read.documents === undefined ? undefined : (JSON.parse(read.documents) as PlainDocument[]);
+    const { objects, problems } = parseManifest(file.path, read.text, this.#context, plain);
     if (empty || problems.some(({ severity }) => severity === 'error')) {
       const found = empty ? [emptyProblem(file.path)] : problems;
       return this.#broken(file, before, read.hash, objects, found, read.text, settlesAt);

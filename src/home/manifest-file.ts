@@ -1,24 +1,20 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments } from 'yaml';
-import type { Document, Scalar } from 'yaml';
 import { nearest } from '../api/nearest.ts';
 import { apiVersionOf } from '../api/meta.ts';
 import type { KubeObject, ObjectKey, ResourceType } from '../api/meta.ts';
 import { messageOf } from '../errors.ts';
+import { REDACTED } from '../api/violation.ts';
 import type { Admission } from './admission.ts';
-import { ApiError } from './api-error.ts';
-import type { StatusCause } from './api-error.ts';
-import { invalidValue } from './api-messages.ts';
+import type { ApiError } from './api-error.ts';
+import { invalid } from './api-messages.ts';
 import { isJsonObject, jsonCopy } from './json.ts';
 import type { JsonObject } from './json.ts';
 import { OWN_ANNOTATIONS } from './manifest-annotations.ts';
-import { locateField, positionAt } from './manifest-position.ts';
 import { FILE_START, problem } from './manifest-problem.ts';
 import type { ManifestProblem, Position } from './manifest-problem.ts';
-import { metadataViolations } from './metadata-validation.ts';
+import { locatorOf, readYaml, recalledYaml } from './manifest-yaml.ts';
+import type { PlainDocument, YamlDocument } from './manifest-yaml.ts';
 import { mergeStringData } from './object-rules.ts';
-import { ambiguityOf } from './yaml-ambiguity.ts';
 
-const MAX_ALIASES = 100;
 const SERVER_METADATA = [
   'uid',
   'resourceVersion',
@@ -55,11 +51,21 @@ export interface ParsedManifest {
   readonly problems: readonly ManifestProblem[];
 }
 
-/** Reads the objects of one file. Whatever the file holds, the answer is objects and problems, never an exception. */
-export function parseManifest(file: string, text: string, context: ManifestContext): ParsedManifest {
-  const reader: Reader = { file, text, context, lines: new LineCounter(), objects: [], problems: [] };
+/**
+ * Reads the objects of one file. Whatever the file holds, the answer is objects and problems, never an exception.
+ *
+ * @param plain what `plainDocuments` said of the text, if it was asked.
+ */
+export function parseManifest(
+  file: string,
+  text: string,
+  context: ManifestContext,
+  plain?: readonly PlainDocument[],
+): ParsedManifest {
+  const reader: Reader = { file, context, objects: [], problems: [] };
   try {
-    readDocuments(reader);
+    const documents = plain === undefined ? readYaml(file, text, reader.problems) : recalledYaml(text, plain);
+    for (const document of documents) readValue(reader, document, [], document.value);
   } catch (error) {
     // The parser recurses: a file that nests thousands deep ends its stack.
     const message = error instanceof RangeError ? 'it nests too deeply' : messageOf(error);
@@ -72,94 +78,22 @@ export function parseManifest(file: string, text: string, context: ManifestConte
 
 /** What an API error says about an object of a file, with the places in the file. */
 export function problemsOfRefusal(loaded: LoadedObject, text: string | undefined, error: ApiError): ManifestProblem[] {
-  const place = (): { document: Document; lines: LineCounter } | undefined => {
-    if (text === undefined) return undefined;
-    const lines = new LineCounter();
-    const document = documentsOf(text, lines)[loaded.document];
-    return document === undefined ? undefined : { document, lines };
-  };
-  const found = place();
+  const locateIn = text === undefined ? undefined : locatorOf(text);
   const locate = (field: string, prefer: 'value' | 'key'): Position =>
-    found === undefined ? loaded : locateField(found.document, found.lines, loaded.path, field, prefer);
+    locateIn?.(loaded.document, loaded.path, field, prefer) ?? loaded;
   return refusalProblems(loaded.file, loaded.type, error, locate);
 }
 
 interface Reader {
   readonly file: string;
-  readonly text: string;
   readonly context: ManifestContext;
-  readonly lines: LineCounter;
   readonly objects: LoadedObject[];
   readonly problems: ManifestProblem[];
 }
 
-function documentsOf(text: string, lines: LineCounter): Document[] {
-  const options = { version: '1.2', merge: true, lineCounter: lines, prettyErrors: false } as const;
-  return parseAllDocuments(text, options);
-}
-
-function readDocuments(reader: Reader): void {
-  const { file, text, lines, problems } = reader;
-  // A value that reads in two ways may be a password: its text is then left out of the message.
-  const hidden = /\bSecret\b/.test(text);
-  documentsOf(text, lines).forEach((document, index) => {
-    const before = problems.length;
-    for (const error of [...document.errors, ...document.warnings]) {
-      const at = positionAt(lines, error.pos[0]);
-      const duplicate = error.code === 'DUPLICATE_KEY';
-      const hint = duplicate ? 'remove one of the two' : error.code === 'TAB_AS_INDENT' ? 'indent with spaces' : '';
-      const message = hidden ? `the YAML is not valid (${error.code})` : error.message;
-      problems.push(problem(duplicate ? 'GF_MANIFEST_DUPLICATE_KEY' : 'GF_MANIFEST_YAML', file, at, message, hint));
-    }
-    if (problems.length > before) return;
-    refuseAmbiguities(reader, document.contents, hidden);
-    if (problems.length > before) return;
-    let value: unknown;
-    try {
-      // A copy by way of JSON: it ends sharing between aliases, and refuses cycles.
-      value = document.contents === null ? null : jsonCopy(document.toJS({ maxAliasCount: MAX_ALIASES }) as unknown);
-    } catch (error) {
-      const message = `its aliases cannot be resolved: ${messageOf(error)}`;
-      problems.push(problem('GF_MANIFEST_ALIASES', file, FILE_START, message, 'write the values out'));
-      return;
-    }
-    if (value !== null) readValue(reader, document, index, [], value);
-  });
-}
-
-function refuseAmbiguities(reader: Reader, node: unknown, hidden: boolean): void {
-  if (isScalar(node)) checkScalar(reader, node, hidden);
-  else if (isSeq(node)) for (const item of node.items) refuseAmbiguities(reader, item, hidden);
-  else if (isMap(node)) {
-    for (const pair of node.items) {
-      refuseAmbiguities(reader, pair.key, hidden);
-      if (!isAlias(pair.value)) refuseAmbiguities(reader, pair.value, hidden);
-    }
-  }
-}
-
-function checkScalar(reader: Reader, node: Scalar, hidden: boolean): void {
-  if (node.type !== 'PLAIN' || node.source === undefined || node.tag === 'tag:yaml.org,2002:str') return;
-  const found = ambiguityOf(node.source, hidden);
-  if (found === undefined) return;
-  const shown = hidden ? 'this value' : node.source;
-  reader.problems.push(
-    problem(
-      'GF_MANIFEST_AMBIGUOUS',
-      reader.file,
-      positionAt(reader.lines, node.range?.[0]),
-      `${shown} has two readings: kubectl takes it for ${found.kubectl}, YAML 1.2 for ${found.yaml12}`,
-      hidden
-        ? 'quote it, or write it the way that is meant'
-        : `quote it ("${node.source}"), or write what is meant in full`,
-    ),
-  );
-}
-
-function readValue(reader: Reader, document: Document, index: number, path: (string | number)[], value: unknown): void {
+function readValue(reader: Reader, document: YamlDocument, path: (string | number)[], value: unknown): void {
   const { file, problems, context } = reader;
-  const locate = (field: string, prefer: 'value' | 'key' = 'value'): Position =>
-    locateField(document, reader.lines, path, field, prefer);
+  const locate = (field: string, prefer: 'value' | 'key' = 'value'): Position => document.locate(path, field, prefer);
   if (!isJsonObject(value)) {
     const hint = 'every document needs apiVersion, kind and metadata';
     problems.push(problem('GF_MANIFEST_NOT_AN_OBJECT', file, locate(''), 'the document is not an object', hint));
@@ -167,7 +101,7 @@ function readValue(reader: Reader, document: Document, index: number, path: (str
   }
   const { apiVersion, kind, items } = value;
   if (typeof kind === 'string' && kind.endsWith('List') && Array.isArray(items)) {
-    items.forEach((item, position) => readValue(reader, document, index, [...path, 'items', position], item));
+    items.forEach((item, position) => readValue(reader, document, [...path, 'items', position], item));
     return;
   }
   const missing = (field: string, message: string, hint: string): void => {
@@ -208,7 +142,7 @@ function readValue(reader: Reader, document: Document, index: number, path: (str
     namespace: typeof metadata['namespace'] === 'string' ? metadata['namespace'] : '',
     name: metadata['name'],
   };
-  reader.objects.push({ type, key, object, file, ...locate(''), document: index, path });
+  reader.objects.push({ type, key, object, file, ...locate(''), document: document.index, path });
 }
 
 function warnOfServerFields(
@@ -259,18 +193,8 @@ function typeOf(types: readonly ResourceType[], apiVersion: string, kind: string
 }
 
 function violations(admission: Admission, type: ResourceType, object: KubeObject): ApiError | undefined {
-  const copy = jsonCopy(object);
-  const own: StatusCause[] = [];
-  try {
-    own.push(...metadataViolations(type, copy));
-    admission.admit(type, copy, undefined, 'create');
-  } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    const causes = error.statusDetails.causes ?? [];
-    return new ApiError(error.reason, error.message, { ...error.statusDetails, causes: [...causes, ...own] }, error);
-  }
-  if (own.length === 0) return undefined;
-  return new ApiError('Invalid', invalidValue('metadata', '', 'not valid').message, { causes: own });
+  const causes = admission.explain(type, jsonCopy(object));
+  return causes.length === 0 ? undefined : invalid(type, object.metadata.name, causes);
 }
 
 function refusalProblems(
@@ -291,9 +215,9 @@ function refusalProblems(
     const hint =
       guess === null ? (unknown ? 'remove it, or look for its right place' : '') : `did you mean "${guess[1] ?? ''}"?`;
     const text = guess === null ? cause.message : cause.message.replace(guess[0], '');
-    // The message may quote the value, and a Secret's must not be seen.
-    const secret = type.group === '' && type.kind === 'Secret' && /^(data|stringData)\b/.test(field) && !unknown;
-    const message = secret ? 'the value is not valid' : text;
+    // The message may quote the value, and a Secret's must not be seen. Rules about keys name the field `data[key]`.
+    const secret = type.group === '' && type.kind === 'Secret' && /^(data|stringData)(?!\[)\b/.test(field) && !unknown;
+    const message = secret && !text.includes(REDACTED) ? 'the value is not valid' : text.replace(`"${REDACTED}": `, '');
     const full = unknown || field === '' ? message : `${field}: ${message}`;
     return problem(unknown ? 'GF_MANIFEST_UNKNOWN_FIELD' : 'GF_MANIFEST_INVALID', file, at, full, hint, { field });
   });

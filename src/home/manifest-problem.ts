@@ -7,6 +7,7 @@ export type ManifestProblemCode =
   | 'GF_MANIFEST_NOT_UTF8'
   | 'GF_MANIFEST_UNREADABLE'
   | 'GF_MANIFEST_EMPTY'
+  | 'GF_MANIFEST_LFS_POINTER'
   | 'GF_MANIFEST_SYMLINK_OUTSIDE'
   | 'GF_MANIFEST_NOT_AN_OBJECT'
   | 'GF_MANIFEST_INCOMPLETE'
@@ -18,7 +19,9 @@ export type ManifestProblemCode =
   | 'GF_MANIFEST_DUPLICATE_OBJECT'
   | 'GF_MANIFEST_APPLY'
   | 'GF_MANIFEST_DIRECTORY_UNREADABLE'
-  | 'GF_MANIFEST_DIRECTORY_EMPTY';
+  | 'GF_MANIFEST_DIRECTORY_EMPTY'
+  /** Of a Git source as a whole. */
+  | `GF_GIT_${Uppercase<string>}`;
 
 /** One thing that is wrong with the user's files. Never holds a value of a Secret. */
 export interface ManifestProblem {

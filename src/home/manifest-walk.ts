@@ -102,12 +102,12 @@ function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
 }
 
-function unreadableProblem(path: string, error: unknown): ManifestProblem {
+export function unreadableProblem(path: string, error: unknown): ManifestProblem {
   const hint = 'what came from it stays as it is until it can be read';
   return problem('GF_MANIFEST_UNREADABLE', path, FILE_START, `it cannot be read: ${messageOf(error)}`, hint);
 }
 
-function outsideProblem(path: string, isDirectory: boolean): ManifestProblem {
+export function outsideProblem(path: string, isDirectory: boolean): ManifestProblem {
   const message = 'the link leads out of the directory, and is not followed';
   const hint = 'put the file itself into the directory';
   return problem('GF_MANIFEST_SYMLINK_OUTSIDE', path, FILE_START, message, hint, {

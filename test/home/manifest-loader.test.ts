@@ -3,22 +3,13 @@ import { join } from 'node:path';
 import t from 'tap';
 import type { Test } from 'tap';
 import { servedTypes } from '../../src/api/resources.ts';
-import { validate } from '../../src/api/validation.ts';
-import type { KubeObject, ResourceType } from '../../src/api/meta.ts';
-import type { Admission } from '../../src/home/admission.ts';
-import { invalid } from '../../src/home/api-messages.ts';
 import { loadDirectory } from '../../src/home/manifest-loader.ts';
 import { formatProblem } from '../../src/home/manifest-problem.ts';
+import { createSchemaAdmission } from '../../src/home/schema-admission.ts';
 import { ambiguityOf } from '../../src/home/yaml-ambiguity.ts';
 import { temporaryDirectory } from '../support/local-home.ts';
 
-const admission: Admission = {
-  admit<T extends KubeObject>(type: ResourceType<T>, object: T, old?: T): T {
-    const violations = validate(type, object, old);
-    if (violations.length > 0) throw invalid(type, object.metadata.name, violations);
-    return object;
-  },
-};
+const admission = createSchemaAdmission();
 
 async function load(t: Test, files: Record<string, string | Buffer>): Promise<{ names: string[]; problems: string[] }> {
   const directory = temporaryDirectory(t);
