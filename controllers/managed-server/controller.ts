@@ -1,4 +1,5 @@
 import { keyString } from '../../src/api/meta.ts';
+import type { KubeObject, ObjectKey } from '../../src/api/meta.ts';
 import { Secrets } from '../../src/api/core.ts';
 import { ManagedServers } from '../../src/api/resources.ts';
 import type { ManagedServer } from '../../src/api/resources.ts';
@@ -14,10 +15,13 @@ const FIRST_RETRY_MS = 1_000;
 
 /** The ManagedServer controller: looks at each server now and then, and says whether it can be used. */
 export function managedServerController(dependencies: ControllerDependencies): ControllerDefinition<ManagedServer> {
-  const { servers, clock, random, redactor } = dependencies;
+  const { servers, clock, random, redactor, watchSecrets } = dependencies;
   const uids = new Map<string, string>();
-  // By Secret, so that a corrected password is tried at once.
+  // By Secret, so that a corrected password is tried at once where Secrets may be watched, else at the next probe.
   const bySecret = new Map<string, Set<string>>();
+
+  const serversOf = ({ metadata: { namespace = 'default', name } }: Readonly<KubeObject>): ObjectKey[] =>
+    [...(bySecret.get(`${namespace}/${name}`) ?? [])].map((server) => ({ namespace, name: server }));
 
   return {
     reconciler: {
@@ -47,13 +51,7 @@ export function managedServerController(dependencies: ControllerDependencies): C
         if (uid !== undefined) void servers.forget(uid);
       },
     },
-    watches: [
-      {
-        type: Secrets,
-        toKeys: ({ metadata: { namespace = 'default', name } }: { metadata: { namespace?: string; name: string } }) =>
-          [...(bySecret.get(`${namespace}/${name}`) ?? [])].map((server) => ({ namespace, name: server })),
-      },
-    ] as never,
+    watches: watchSecrets ? [{ type: Secrets, toKeys: serversOf }] : [],
     concurrency: 16,
     deadlineMs: 60_000,
   };

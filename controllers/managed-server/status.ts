@@ -2,11 +2,13 @@ import type { Condition } from '../../src/api/meta.ts';
 import type { ManagedServer, ManagedServerStatus } from '../../src/api/resources.ts';
 import { isTrue, setCondition } from '../../src/runtime/conditions.ts';
 import type { NewCondition } from '../../src/runtime/conditions.ts';
+import { setReadiness } from '../../src/runtime/readiness.ts';
+import type { Standing } from '../../src/runtime/readiness.ts';
 import { timestamp } from '../../src/runtime/timestamp.ts';
-import type { ProbeResult } from './probe.ts';
+import type { ProbeFailure, ProbeResult } from './probe.ts';
 
-type ServerCondition = 'Ready' | 'Reachable' | 'HostKeyVerified' | 'DockerReady';
-const known: readonly ServerCondition[] = ['Ready', 'Reachable', 'HostKeyVerified', 'DockerReady'];
+type ServerCondition = 'Reachable' | 'HostKeyVerified' | 'DockerReady';
+const known: readonly ServerCondition[] = ['Reachable', 'HostKeyVerified', 'DockerReady'];
 
 /** The status after a look at the server. */
 export function statusAfter(
@@ -33,7 +35,6 @@ export function statusAfter(
     );
     const docker = probe.facts?.docker;
     set('DockerReady', 'True', 'Answers', `Docker ${docker?.version ?? ''}, API ${docker?.apiVersion ?? ''}`);
-    set('Ready', 'True', 'Online', 'the server can be used');
   } else {
     const unknown = 'not looked at, because the server could not be reached this far';
     const text = `${failure.code}: ${failure.message}`;
@@ -44,12 +45,13 @@ export function statusAfter(
     else if (reached) set('HostKeyVerified', 'True', 'Pinned', probe.hostKey?.fingerprint ?? 'this machine');
     else if (!isTrue(conditions, 'HostKeyVerified')) set('HostKeyVerified', 'Unknown', failure.reason, unknown);
     set('DockerReady', reached ? 'False' : 'Unknown', failure.reason, reached ? text : unknown);
-    set('Ready', 'False', failure.reason, text);
   }
   for (const type of known) {
     if (!conditions.some((condition) => condition.type === type))
       set(type, 'Unknown', 'NotReached', 'not looked at yet');
   }
+  const readiness = readinessAfter(failure);
+  conditions = setReadiness(conditions, { ...readiness, message: redact(readiness.message) }, generation, now);
   const failures = failure === undefined ? 0 : (before.consecutiveFailures ?? 0) + 1;
   const status: ManagedServerStatus = {
     ...before,
@@ -65,6 +67,13 @@ export function statusAfter(
   else status.hostKey = pinned;
   status.phase = derivePhase(status);
   return status;
+}
+
+/** Every failed probe is repeated; of some it is known that they go on failing until somebody changes something. */
+function readinessAfter(failure: ProbeFailure | undefined): Standing {
+  if (failure === undefined) return { state: 'Ready', reason: 'Online', message: 'the server can be used' };
+  const message = `${failure.code}: ${failure.message}`;
+  return { state: failure.terminal ? 'Stalled' : 'Reconciling', reason: failure.reason, message };
 }
 
 /** The phase, from the conditions: computed last, never read back. */

@@ -1,7 +1,8 @@
 import { PlatformConfigs } from '../../src/api/resources.ts';
 import type { PlatformConfig } from '../../src/api/resources.ts';
-import { GridferryError, messageOf } from '../../src/errors.ts';
-import { setCondition } from '../../src/runtime/conditions.ts';
+import { classOf, GridferryError, messageOf } from '../../src/errors.ts';
+import { setReadiness } from '../../src/runtime/readiness.ts';
+import type { Standing } from '../../src/runtime/readiness.ts';
 import type { ControllerDefinition } from '../../src/runtime/reconciler.ts';
 import { done, requeueAfter } from '../../src/runtime/result.ts';
 import type { ControllerDependencies } from '../dependencies.ts';
@@ -18,59 +19,37 @@ export function platformConfigController(dependencies: ControllerDependencies): 
       type: PlatformConfigs,
       async reconcile(config, context) {
         const generation = config.metadata.generation;
-        const problem = await check(config, context.key.namespace);
+        const readiness = await check(config, context.key.namespace);
         context.setStatus({
           ...config.status,
           ...(generation === undefined ? {} : { observedGeneration: generation }),
-          conditions: [
-            ...setCondition(
-              config.status?.conditions ?? [],
-              problem === undefined
-                ? {
-                    type: 'Ready',
-                    status: 'True',
-                    reason: 'Usable',
-                    message: whatIsUsable(config),
-                    observedGeneration: generation,
-                  }
-                : {
-                    type: 'Ready',
-                    status: 'False',
-                    reason: problem.reason,
-                    message: problem.message,
-                    observedGeneration: generation,
-                  },
-              clock.now(),
-            ),
-          ],
+          conditions: setReadiness(config.status?.conditions, readiness, generation, clock.now()),
         });
         if (config.spec.cloudflare === undefined) return done;
-        return requeueAfter(problem === undefined ? RECHECK_MS : RETRY_MS, 'next check of the DNS provider');
+        return requeueAfter(readiness.state === 'Ready' ? RECHECK_MS : RETRY_MS, 'next check of the DNS provider');
       },
     },
   };
 
-  async function check(
-    config: Readonly<PlatformConfig>,
-    namespace: string,
-  ): Promise<{ readonly reason: string; readonly message: string } | undefined> {
+  async function check(config: Readonly<PlatformConfig>, namespace: string): Promise<Standing> {
     const { cloudflare, domain } = config.spec;
-    if (cloudflare === undefined) return undefined;
+    if (cloudflare === undefined) {
+      const message = 'no DNS provider is configured: records are to be changed by hand';
+      return { state: 'Ready', reason: 'Usable', message };
+    }
     try {
       const secret = await secrets.read({ namespace, name: cloudflare.apiTokenRef.name });
       const token = secret.get(cloudflare.apiTokenRef.key)?.toString('utf8').trim() ?? '';
       if (token !== '') redactor.add(token);
       await dns.cloudflare(token, cloudflare.apiBaseURL).findZone(domain);
-      return undefined;
+      return { state: 'Ready', reason: 'Usable', message: `the DNS zone of ${domain} was found` };
     } catch (error) {
       const code = error instanceof GridferryError ? error.code : 'GF_UNEXPECTED';
-      return { reason: 'ProviderNotUsable', message: redactor.redact(`${code}: ${messageOf(error)}`) };
+      return {
+        state: classOf(error) === 'terminal' ? 'Stalled' : 'Reconciling',
+        reason: 'ProviderNotUsable',
+        message: redactor.redact(`${code}: ${messageOf(error)}`),
+      };
     }
   }
-}
-
-function whatIsUsable({ spec }: Readonly<PlatformConfig>): string {
-  return spec.cloudflare === undefined
-    ? 'no DNS provider is configured: records are to be changed by hand'
-    : `the DNS zone of ${spec.domain} was found`;
 }

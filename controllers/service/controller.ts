@@ -3,7 +3,8 @@ import type { KubeObject, ObjectKey } from '../../src/api/meta.ts';
 import { ManagedServers, Services } from '../../src/api/resources.ts';
 import type { Service } from '../../src/api/resources.ts';
 import { isReason } from '../../src/home/api-error.ts';
-import { setCondition } from '../../src/runtime/conditions.ts';
+import { setReadiness } from '../../src/runtime/readiness.ts';
+import type { Standing } from '../../src/runtime/readiness.ts';
 import type { ControllerDefinition } from '../../src/runtime/reconciler.ts';
 import { done } from '../../src/runtime/result.ts';
 import type { ControllerDependencies } from '../dependencies.ts';
@@ -33,27 +34,7 @@ export function serviceController({ clock }: ControllerDependencies): Controller
           ...service.status,
           server,
           ...(generation === undefined ? {} : { observedGeneration: generation }),
-          conditions: [
-            ...setCondition(
-              service.status?.conditions ?? [],
-              exists
-                ? {
-                    type: 'Ready',
-                    status: 'True',
-                    reason: 'Assigned',
-                    message: `on server ${server}`,
-                    observedGeneration: generation,
-                  }
-                : {
-                    type: 'Ready',
-                    status: 'False',
-                    reason: 'ServerNotFound',
-                    message: `ManagedServer ${server} does not exist: create it, or correct spec.serverRef`,
-                    observedGeneration: generation,
-                  },
-              clock.now(),
-            ),
-          ],
+          conditions: setReadiness(service.status?.conditions, readinessOn(server, exists), generation, clock.now()),
         });
         return done;
       },
@@ -69,4 +50,14 @@ export function serviceController({ clock }: ControllerDependencies): Controller
       },
     ] as never,
   };
+}
+
+function readinessOn(server: string, exists: boolean): Standing {
+  return exists
+    ? { state: 'Ready', reason: 'Assigned', message: `on server ${server}` }
+    : {
+        state: 'Reconciling',
+        reason: 'ServerNotFound',
+        message: `ManagedServer ${server} does not exist: create it, or correct spec.serverRef`,
+      };
 }

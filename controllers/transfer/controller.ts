@@ -3,8 +3,9 @@ import type { Transfer } from '../../src/api/resources.ts';
 import { keyOf, keyString } from '../../src/api/meta.ts';
 import type { KubeObject, ObjectKey } from '../../src/api/meta.ts';
 import { GridferryError } from '../../src/errors.ts';
-import type { ControllerDefinition, Reconciler } from '../../src/runtime/reconciler.ts';
-import { done } from '../../src/runtime/result.ts';
+import { isReason } from '../../src/home/api-error.ts';
+import type { ControllerDefinition, ReconcileContext, Reconciler } from '../../src/runtime/reconciler.ts';
+import { done, requeueAfter } from '../../src/runtime/result.ts';
 import type { Result } from '../../src/runtime/result.ts';
 import type { ControllerDependencies } from '../dependencies.ts';
 import { advance } from './advance.ts';
@@ -23,6 +24,9 @@ import type { Work } from './work.ts';
 /** Keeps the object until what the transfer did is finished or undone. */
 const FINALIZER = 'gridferry.io/transfer';
 
+/** How soon to look again when the cache has not seen what the API has, in ms. */
+const CACHE_LAG_MS = 200;
+
 /** The Transfer controller: its reconciler, and what wakes it. `plan` are the steps it takes. */
 export function transferController(
   dependencies: ControllerDependencies,
@@ -35,6 +39,27 @@ export function transferController(
   // What waits for another object is found by its reference, so that it goes on as soon as that changes.
   const references = new Map<string, ReadonlySet<string>>();
   const uids = new Map<string, string>();
+  /** Transfers whose state was seen to be the API's own, since when every change of it is this process's. */
+  const current = new Set<string>();
+
+  /**
+   * A replica that has just been elected may not have heard yet how far the last leader came: a step that was undone since
+   * must not be taken on the word of an old status. Where nobody else writes, the cache lags behind nobody.
+   */
+  async function isCurrent(
+    { metadata }: Readonly<Transfer>,
+    { client, key }: ReconcileContext<Transfer>,
+  ): Promise<boolean> {
+    const uid = metadata.uid ?? '';
+    if (dependencies.replica === undefined || current.has(uid)) return true;
+    const stored = await client.get(Transfers, key).catch((error: unknown) => {
+      if (isReason(error, 'NotFound')) return undefined;
+      throw error;
+    });
+    if (stored?.metadata.resourceVersion !== metadata.resourceVersion) return false;
+    current.add(uid);
+    return true;
+  }
 
   const reconciler: Reconciler<Transfer> = {
     name: 'transfer',
@@ -42,6 +67,7 @@ export function transferController(
     async reconcile(transfer, context) {
       references.set(keyString(context.key), referencesOf(transfer));
       uids.set(keyString(context.key), uidOf({ transfer }));
+      if (!(await isCurrent(transfer, context))) return requeueAfter(CACHE_LAG_MS, 'the cache is behind the API');
       const visit = openVisit(transfer, dependencies.clock, dependencies.redactor);
       const result = await reconcile({ transfer, context, visit, dependencies, plan, runs });
       context.setStatus(visit.finish());
@@ -51,6 +77,7 @@ export function transferController(
       references.delete(keyString(key));
       const uid = uids.get(keyString(key));
       uids.delete(keyString(key));
+      current.delete(uid ?? '');
       // Somebody took the finalizer away: what it still does, it must not go on doing.
       if (uid !== undefined) {
         runs.drop(uid, new GridferryError('GF_TRANSFER_CANCELLED', 'the transfer is gone')).catch((error: unknown) => {

@@ -7,6 +7,7 @@ import type { ManagedServer, Transfer } from '../../src/api/resources.ts';
 import { isReason } from '../../src/home/api-error.ts';
 import type { Client } from '../../src/home/client.ts';
 import { isTrue } from '../../src/runtime/conditions.ts';
+import { microTimestamp } from '../../src/runtime/timestamp.ts';
 import { subjectOf } from './context.ts';
 import { hasEnded } from './status.ts';
 
@@ -197,6 +198,6 @@ function leaseOf(
         },
       ],
     },
-    spec: { holderIdentity: identity, acquireTime: now },
+    spec: { holderIdentity: identity, acquireTime: microTimestamp(Date.parse(now)) },
   };
 }

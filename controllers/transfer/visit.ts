@@ -1,8 +1,10 @@
 import type { Transfer, TransferStatus } from '../../src/api/resources.ts';
 import type { Clock } from '../../src/runtime/clock.ts';
 import { findCondition, setCondition } from '../../src/runtime/conditions.ts';
+import { setReadiness } from '../../src/runtime/readiness.ts';
 import type { Redactor } from '../../src/security/redact.ts';
 import { timestamp } from '../timestamps.ts';
+import { deriveReadiness } from './readiness.ts';
 import { currentRecord, derivePercent, derivePhase, knownConditions } from './status.ts';
 import type { SetCondition } from './step.ts';
 
@@ -63,6 +65,8 @@ export function openVisit(transfer: Readonly<Transfer>, clock: Clock, redactor: 
       if (current === undefined) delete status.currentStep;
       else status.currentStep = current.name;
       if (generation !== undefined) status.observedGeneration = generation;
+      const readiness = deriveReadiness(status, transfer.spec);
+      status.conditions = setReadiness(status.conditions, readiness, generation, clock.now());
       return status;
     },
   };

@@ -56,6 +56,8 @@ void t.test('a server that answers is online', async (t) => {
     HostKeyVerified: 'True Pinned',
     DockerReady: 'True Answers',
     Ready: 'True Online',
+    Reconciling: 'False Ready',
+    Stalled: 'False Ready',
   });
   t.match(status, { consecutiveFailures: 0, observedGeneration: 3, facts });
 });
