@@ -4,7 +4,6 @@ import type { Command } from 'commander';
 export function registerCompletion(program: Command): void {
   program
     .command('completion')
-    .summary('print a script that completes commands in your shell')
     .description(
       'bash:  source <(gridferry completion bash)\n' +
         'zsh:   source <(gridferry completion zsh)\n' +
@@ -15,6 +14,10 @@ export function registerCompletion(program: Command): void {
       const { completionScripts } = await import('./completion-scripts.ts');
       process.stdout.write(completionScripts[shell]);
     });
+}
+
+/** What the scripts call at each completion. */
+export function registerComplete(program: Command): void {
   program
     .command('__complete', { hidden: true })
     .argument('[words...]', 'the words so far; the last one is being typed')

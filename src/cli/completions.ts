@@ -59,14 +59,20 @@ async function argumentsOf(
   }
 }
 
-async function namesOf(kind: string, namespace = 'default', before: readonly string[]): Promise<string[]> {
+async function namesOf(kind: string, namespace: string | undefined, before: readonly string[]): Promise<string[]> {
   try {
     const [type] = typesNamed(kind);
     if (type === undefined) return [];
-    const state = optionValue(before, '--state');
-    return await withHome(state === undefined ? {} : { state }, async (client) =>
-      (await client.list(type, { namespace, limit: 200 })).items.map(({ metadata }) => metadata.name),
+    const options = Object.fromEntries(
+      (['state', 'kubeconfig', 'context'] as const).flatMap((name) => {
+        const value = optionValue(before, `--${name}`);
+        return value === undefined ? [] : [[name, value]];
+      }),
     );
+    return await withHome({ ...options, ...(namespace === undefined ? {} : { namespace }) }, async (client, scope) => {
+      const { items } = await client.list(type, { ...(type.namespaced ? { namespace: scope } : {}), limit: 200 });
+      return items.map(({ metadata }) => metadata.name);
+    });
   } catch {
     // Completion has nobody to complain to: without a state there are no names.
     return [];

@@ -1,7 +1,7 @@
 import type { EventObject, Secret } from '../api/core.ts';
 import type { Condition, KubeObject } from '../api/meta.ts';
 import type { Transfer } from '../api/resources.ts';
-import { ageOf } from './age.ts';
+import { ageOf } from '../home/age.ts';
 import { transferSections } from './describe-transfer.ts';
 import { printable, renderTable } from './table.ts';
 import { indented, renderPairs } from './text-layout.ts';

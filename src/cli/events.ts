@@ -1,22 +1,18 @@
 import type { Command } from 'commander';
-import type { HomeOptions } from './home.ts';
+import { withHomeOptions } from './home-options.ts';
+import type { HomeOptions } from './home-options.ts';
 
 interface EventsOptions extends HomeOptions {
-  readonly namespace: string;
   readonly allNamespaces?: true;
   readonly for?: string;
   readonly watch?: true;
 }
 
 export function registerEvents(program: Command): void {
-  program
-    .command('events')
-    .summary('list what happened, oldest first')
+  withHomeOptions(program.command('events'))
     .option('--for <kind/name>', 'only what happened to this object')
-    .option('-n, --namespace <name>', 'namespace to look in', 'default')
     .option('-A, --all-namespaces', 'look in all namespaces')
     .option('-w, --watch', 'go on with every event, until interrupted')
-    .option('--state <directory>', 'state of the run to look at')
     .action(async (options: EventsOptions) => {
       const [{ untilInterrupted, withHome }, { createPrinter }, { standardOutput }, { Events }, { byLastSeen }] =
         await Promise.all([
@@ -27,12 +23,12 @@ export function registerEvents(program: Command): void {
           import('./event-order.ts'),
         ]);
       const fieldSelector = options.for === undefined ? undefined : await selectorFor(options.for);
-      const scope = {
-        ...(options.allNamespaces === true ? {} : { namespace: options.namespace }),
-        ...(fieldSelector === undefined ? {} : { fieldSelector }),
-      };
-      await withHome(options, async (client) => {
-        const printer = createPrinter(standardOutput, {
+      await withHome(options, async (client, namespace) => {
+        const scope = {
+          ...(options.allNamespaces === true ? {} : { namespace }),
+          ...(fieldSelector === undefined ? {} : { fieldSelector }),
+        };
+        const printer = await createPrinter(standardOutput, {
           format: 'table',
           header: true,
           withNamespace: options.allNamespaces === true,
@@ -44,10 +40,20 @@ export function registerEvents(program: Command): void {
         printer.all([{ type: Events, objects: items.sort(byLastSeen) }]);
         if (items.length === 0) standardOutput.note('No events found.');
         if (options.watch !== true) return;
-        const signal = untilInterrupted();
-        for await (const event of client.watch(Events, { ...scope, resourceVersion, signal })) {
-          if (event.type === 'ADDED' || event.type === 'MODIFIED') printer.one(Events, event.object);
-        }
+        const [{ followChanges }, { systemClock }] = await Promise.all([
+          import('./follow-changes.ts'),
+          import('../runtime/clock.ts'),
+        ]);
+        const changes = followChanges({
+          client,
+          type: Events,
+          scope,
+          since: { items, resourceVersion },
+          clock: systemClock,
+          signal: untilInterrupted(),
+          onTrouble: (text) => standardOutput.note(text),
+        });
+        for await (const { type, object } of changes) if (type !== 'DELETED') printer.one(Events, object);
       });
     });
 }

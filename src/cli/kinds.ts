@@ -1,6 +1,6 @@
 import { nearest } from '../api/nearest.ts';
 import type { ResourceType } from '../api/meta.ts';
-import { servedTypes } from '../api/resources.ts';
+import { localTypes } from '../api/resources.ts';
 import { GridferryError } from '../errors.ts';
 import { usageError } from './cli-error.ts';
 
@@ -23,7 +23,7 @@ export function namesOf(type: ResourceType): string[] {
  *
  * @throws GridferryError `GF_CLI_UNKNOWN_KIND`, with the nearest name.
  */
-export function typesNamed(word: string, types: readonly ResourceType[] = servedTypes): ResourceType[] {
+export function typesNamed(word: string, types: readonly ResourceType[] = localTypes): ResourceType[] {
   const name = word.toLowerCase();
   const exact = types.find((type) => namesOf(type).includes(name));
   if (exact !== undefined) return [exact];
@@ -41,7 +41,7 @@ export function typesNamed(word: string, types: readonly ResourceType[] = served
  *
  * @throws GridferryError `GF_CLI_UNKNOWN_KIND`, `GF_CLI_USAGE`
  */
-export function parseWanted(words: readonly string[], types: readonly ResourceType[] = servedTypes): Wanted[] {
+export function parseWanted(words: readonly string[], types: readonly ResourceType[] = localTypes): Wanted[] {
   const [first, ...names] = words;
   if (first === undefined) throw usageError(`Say what: one of ${types.map((type) => type.plural).join(', ')}, or all.`);
   if (words.some((word) => word.includes('/'))) return parsePairs(words, types);

@@ -1,10 +1,9 @@
 import type { Transfer } from '../api/resources.ts';
 import { keyOf, keyString } from '../api/meta.ts';
 import { Transfers } from '../api/resources.ts';
-import { isReason } from '../home/api-error.ts';
-import type { Client } from '../home/client.ts';
-import { sleep } from '../runtime/clock.ts';
+import type { Reads } from '../home/served-reads.ts';
 import type { Clock } from '../runtime/clock.ts';
+import { followChanges } from './follow-changes.ts';
 import { wantsColor } from './output.ts';
 import { hasEnded } from './transfer-log.ts';
 import { createPaint, endedSteps, endText, liveLines, progressText, routeText, stepText } from './transfer-view.ts';
@@ -111,7 +110,7 @@ export function createLiveView({ stream, clock, env = process.env }: LiveViewOpt
 }
 
 export interface FollowOptions {
-  readonly client: Client;
+  readonly client: Reads;
   readonly view: LiveView;
   readonly clock: Clock;
   readonly namespace: string;
@@ -128,25 +127,24 @@ export async function followTransfers(options: FollowOptions): Promise<readonly 
   const signal = AbortSignal.any([options.signal, done.signal]);
   const enough = (): boolean =>
     seen.size >= Math.max(1, names.length) && [...seen.values()].every((transfer) => hasEnded(transfer));
-  while (!signal.aborted) {
-    try {
-      for await (const event of client.watch(Transfers, { namespace, signal })) {
-        if (event.type === 'BOOKMARK' || (names.length > 0 && !names.includes(event.object.metadata.name))) continue;
-        const { object } = event;
-        if (event.type === 'DELETED') {
-          view.remove(object);
-          seen.delete(object.metadata.name);
-        } else {
-          seen.set(object.metadata.name, object);
-          view.update(object);
-        }
-        if (enough()) done.abort();
-      }
-    } catch (error) {
-      // Fallen too far behind: what is there now says all that matters.
-      if (!isReason(error, 'Expired')) throw error;
-      await sleep(clock, 50);
+  const changes = followChanges({
+    client,
+    type: Transfers,
+    scope: { namespace },
+    clock,
+    signal,
+    onTrouble: (text) => view.print(text),
+  });
+  for await (const { type, object } of changes) {
+    if (names.length > 0 && !names.includes(object.metadata.name)) continue;
+    if (type === 'DELETED') {
+      view.remove(object);
+      seen.delete(object.metadata.name);
+    } else {
+      seen.set(object.metadata.name, object);
+      view.update(object);
     }
+    if (enough()) done.abort();
   }
   return [...seen.values()];
 }

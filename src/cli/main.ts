@@ -1,59 +1,23 @@
-import { Command, CommanderError } from 'commander';
+import type { CommanderError } from 'commander';
 import { describeError, ExitCode } from './cli-error.ts';
-import { registerCompletion } from './completion.ts';
-import { registerDescribe } from './describe.ts';
-import { registerEvents } from './events.ts';
-import { registerGet } from './get.ts';
-import { registerLogs } from './logs.ts';
 import { endWithTheReader } from './output.ts';
-import { registerRun } from './run.ts';
-import { registerSandbox } from './sandbox.ts';
-import { registerValidate } from './validate.ts';
-import { registerVersion } from './version.ts';
-import { registerWatch } from './watch.ts';
-
-/** The command line. Each command imports what it needs when it runs, so that `--help` stays fast. */
-export function createProgram(): Command {
-  const program = new Command('gridferry');
-  program
-    .description(
-      'Moves services between plain Docker servers, declaratively: YAML in a directory says what shall be where.',
-    )
-    .helpCommand('help [command]', 'show how to use a command')
-    .addHelpText('after', '\nStart with:  gridferry run <directory>   and look at it with:  gridferry get all');
-  for (const register of [
-    registerRun,
-    registerValidate,
-    registerGet,
-    registerDescribe,
-    registerWatch,
-    registerLogs,
-    registerEvents,
-    registerSandbox,
-    registerCompletion,
-    registerVersion,
-  ]) {
-    register(program);
-  }
-  for (const command of everyCommand(program)) {
-    command.exitOverride().showHelpAfterError(false);
-    command.configureOutput({ outputError: () => undefined });
-  }
-  return program;
-}
+import { overview } from './overview.ts';
 
 /** Runs one command line and sets the exit code: 0 ok, 1 something failed, 2 bad input or usage. */
 export async function main(argv: readonly string[]): Promise<void> {
   endWithTheReader();
-  const program = createProgram();
+  const [word = '--help', ...more] = argv.slice(2);
+  if (more.length === 0 && ['--help', '-h', 'help'].includes(word)) {
+    process.stdout.write(overview());
+    return;
+  }
   try {
-    if (argv.length <= 2) {
-      program.outputHelp();
-      return;
-    }
+    const { createProgram } = await import('./program.ts');
+    // `gridferry get …`, or `gridferry help get`.
+    const program = await createProgram(argv.slice(2, 4));
     await program.parseAsync(argv);
   } catch (error) {
-    if (error instanceof CommanderError) reportUsage(error);
+    if (isUsageError(error)) reportUsage(error);
     else report(error);
   }
 }
@@ -62,6 +26,11 @@ function report(error: unknown): void {
   const { text, exitCode } = describeError(error);
   process.stderr.write(`${text}\n`);
   process.exitCode = exitCode;
+}
+
+/** Told by its name: the module that defines it is not loaded before it is needed. */
+function isUsageError(error: unknown): error is CommanderError {
+  return error instanceof Error && 'code' in error && String(error.code).startsWith('commander.');
 }
 
 /** Commander's own complaints, in the form of all others. */
@@ -76,8 +45,4 @@ function reportUsage(error: CommanderError): void {
   process.stderr.write(
     `error ${code}: ${first}${hint === '' ? '; see gridferry --help' : `; ${hint.charAt(0).toLowerCase()}${hint.slice(1)}`}\n`,
   );
-}
-
-function everyCommand(command: Command): Command[] {
-  return [command, ...command.commands.flatMap(everyCommand)];
 }

@@ -1,4 +1,3 @@
-import { stringify } from 'yaml';
 import type { KubeObject, ResourceType } from '../api/meta.ts';
 import { tableOf } from './columns.ts';
 import { qualifiedName } from './kinds.ts';
@@ -26,8 +25,10 @@ export interface Printer {
   one(type: ResourceType, object: Readonly<KubeObject>): void;
 }
 
-export function createPrinter(output: Output, options: PrinterOptions): Printer {
+export async function createPrinter(output: Output, options: PrinterOptions): Promise<Printer> {
   const { format } = options;
+  // Only who asks for YAML waits until what makes it is loaded.
+  const render = format === 'yaml' ? (await import('./render-yaml.ts')).renderYaml : renderJson;
   let widths: readonly number[] | undefined;
 
   function printTable({ type, objects }: ObjectsOfKind): void {
@@ -66,13 +67,13 @@ export function createPrinter(output: Output, options: PrinterOptions): Printer 
           }
           break;
         default:
-          output.print(render(format, options.asList ? listOf(objects) : objects[0]));
+          output.print(render(options.asList ? listOf(objects) : objects[0]));
       }
     },
     one(type, object) {
       if (format === 'table' || format === 'wide') printTable({ type, objects: [object] });
       else if (format === 'name') output.print(qualifiedName(type, object.metadata.name));
-      else output.print(format === 'yaml' ? `---\n${render('yaml', object)}` : render('json', object));
+      else output.print(format === 'yaml' ? `---\n${render(object)}` : render(object));
     },
   };
 }
@@ -81,9 +82,6 @@ function listOf(items: readonly Readonly<KubeObject>[]): unknown {
   return { apiVersion: 'v1', items, kind: 'List', metadata: { resourceVersion: '' } };
 }
 
-/** A value in JSON or YAML, for people to read and programs to parse. */
-export function render(format: 'json' | 'yaml', value: unknown): string {
-  if (format === 'json') return JSON.stringify(value, undefined, 4);
-  // Lines are never folded: kubectl does not, and it keeps output greppable. YAML 1.1 quotes what kubectl would misread.
-  return stringify(value, { lineWidth: 0, version: '1.1', aliasDuplicateObjects: false }).trimEnd();
+function renderJson(value: unknown): string {
+  return JSON.stringify(value, undefined, 4);
 }

@@ -2,55 +2,54 @@ import { CleanUp } from './clean-up.ts';
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
-import { servedTypes } from '../api/resources.ts';
+import { localTypes } from '../api/resources.ts';
 import { GridferryError } from '../errors.ts';
-import { startDirectorySync } from '../home/directory-sync.ts';
-import type { DirectorySync } from '../home/directory-sync.ts';
 import { openLocalHome } from '../home/local-client.ts';
 import type { LocalHome } from '../home/local-client.ts';
+import type { ManifestSource } from '../home/manifest-source.ts';
 import { acquireRunLock } from '../home/run-lock.ts';
 import { createSchemaAdmission } from '../home/schema-admission.ts';
+import { startApiServer } from '../home/server/api-server.ts';
 import { readSecretsDirectory } from '../home/secrets-dir.ts';
 import { createLogger } from '../log.ts';
 import { systemClock } from '../runtime/clock.ts';
-import { createHttpEndpoints } from '../runtime/http-endpoints.ts';
-import { createManager } from '../runtime/manager.ts';
 import type { Manager } from '../runtime/manager.ts';
+import type { Readiness } from '../runtime/http-endpoints.ts';
 import { createPrometheus } from '../runtime/prometheus.ts';
-import type { ControllerDefinition } from '../runtime/reconciler.ts';
 import { createRedactor } from '../security/redact.ts';
 import { createSecretResolver } from '../security/secrets.ts';
 import type { ControllerInputs } from '../../controllers/dependencies.ts';
-import { createControllers } from '../../controllers/registry.ts';
 import { ExitCode } from './cli-error.ts';
+import { prepareControllers, serveEndpoints, whenAborted } from './run-controllers.ts';
+import type { Controllers } from './run-controllers.ts';
 import { printSummary } from './run-summary.ts';
 import { waitUntilSettled } from './settling.ts';
+import { describeChoice, startSource } from './start-source.ts';
+import type { SourceChoice } from './start-source.ts';
 import { recordSource } from './state-directory.ts';
-
-export interface Controllers {
-  readonly definitions: readonly ControllerDefinition[];
-  close(): Promise<void>;
-}
+import { packageVersion } from './version.ts';
 
 export interface RunDirectoryOptions {
-  readonly directory: string;
+  readonly source: SourceChoice;
   readonly once: boolean;
   readonly stateDirectory: string;
   readonly secretsDirectory?: string;
   readonly namespace: string;
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
   readonly listen?: { readonly host: string; readonly port: number };
+  /** Of the Kubernetes API on 127.0.0.1. Default: the one of the last run, or a free one. */
+  readonly apiPort?: number;
   /** Ends it in good order. */
   readonly stop: AbortSignal;
   /** Default: those of this program. */
   readonly controllers?: (inputs: ControllerInputs) => Controllers;
 }
 
-/** Runs the controllers over a directory until it is stopped, or once everything is settled. Returns the exit code. */
+/** Runs the controllers over a local home until it is stopped, or once everything is settled. Returns the exit code. */
 export async function runDirectory(options: RunDirectoryOptions): Promise<number> {
-  const directory = resolve(options.directory);
+  const { source: choice } = options;
   const stateDirectory = resolve(options.stateDirectory);
-  checkDirectory(directory, 'manifests');
+  if (choice.type === 'Directory') checkDirectory(resolve(choice.directory), 'manifests');
   if (options.secretsDirectory !== undefined) checkDirectory(resolve(options.secretsDirectory), 'secrets');
 
   const redactor = createRedactor();
@@ -58,10 +57,20 @@ export async function runDirectory(options: RunDirectoryOptions): Promise<number
   await using cleanup = new CleanUp();
   const lock = acquireRunLock(stateDirectory);
   cleanup.defer(() => lock.release());
-  recordSource(stateDirectory, directory);
+  recordSource(stateDirectory, describeChoice(choice));
   const admission = createSchemaAdmission();
-  const home = openLocalHome({ stateDir: stateDirectory, types: servedTypes, admission });
+  const home = openLocalHome({ stateDir: stateDirectory, types: localTypes, admission });
   cleanup.defer(() => home.close());
+  const api = await startApiServer({
+    home,
+    types: localTypes,
+    stateDir: stateDirectory,
+    version: packageVersion(),
+    log,
+    ...(options.apiPort === undefined ? {} : { port: options.apiPort }),
+  });
+  cleanup.defer(() => api.stop());
+  log.info({ url: api.url, kubeconfig: api.kubeconfigPath }, 'serving the Kubernetes API');
 
   const secrets = createSecretResolver({
     client: home,
@@ -69,37 +78,42 @@ export async function runDirectory(options: RunDirectoryOptions): Promise<number
       ? {}
       : { secretsDir: readSecretsDirectory(resolve(options.secretsDirectory)) }),
   });
-  const inputs: ControllerInputs = { client: home, clock: systemClock, random: Math.random, log, secrets, redactor };
-  const controllers = (options.controllers ?? createControllers)(inputs);
-  cleanup.defer(() => controllers.close());
   const metrics = await createPrometheus();
-  const manager = createManager({
+  const instance = `gridferry-${process.pid}`;
+  const { manager, controllers } = prepareControllers({
     client: home,
-    clock: systemClock,
     log,
+    redactor,
+    secrets,
     metrics,
-    controllers: controllers.definitions,
-    instance: `gridferry-${process.pid}`,
+    instance,
+    cleanup,
+    ...(options.controllers === undefined ? {} : { controllers: options.controllers }),
   });
-  cleanup.defer(() => manager.stop());
-  const sync = startDirectorySync({
-    directory,
+  const { source, hook } = startSource({
+    choice,
+    stateDirectory,
+    namespace: options.namespace,
     client: home,
-    types: servedTypes,
     admission,
-    clock: systemClock,
+    redactor,
     log,
-    defaultNamespace: options.namespace,
+    instance,
   });
-  cleanup.defer(() => sync.stop());
+  cleanup.defer(() => source.stop());
   if (options.listen !== undefined) {
-    const endpoints = createHttpEndpoints({ ...options.listen, readiness: () => manager.readiness(), metrics });
-    const { host, port } = await endpoints.start();
-    cleanup.defer(() => endpoints.stop());
-    log.info({ host, port }, 'serving /healthz, /readyz and /metrics');
+    const readiness = (): Readiness => manager.readiness();
+    await serveEndpoints({
+      ...options.listen,
+      readiness,
+      metrics,
+      log,
+      cleanup,
+      ...(hook === undefined ? {} : { hook }),
+    });
   }
-  log.info({ directory, state: stateDirectory, pid: process.pid }, 'running');
-  return await work({ options, home, manager, controllers, sync, log });
+  log.info({ source: describeChoice(choice), state: stateDirectory, pid: process.pid }, 'running');
+  return await work({ options, home, manager, controllers, source, log });
 }
 
 interface Running {
@@ -107,17 +121,15 @@ interface Running {
   readonly home: LocalHome;
   readonly manager: Manager;
   readonly controllers: Controllers;
-  readonly sync: DirectorySync;
+  readonly source: ManifestSource;
   readonly log: Logger;
 }
 
-async function work({ options, home, manager, controllers, sync, log }: Running): Promise<number> {
-  const stopped = new Promise<'stopped'>((done) => {
-    if (options.stop.aborted) done('stopped');
-    options.stop.addEventListener('abort', () => done('stopped'), { once: true });
-  });
+async function work({ options, home, manager, controllers, source, log }: Running): Promise<number> {
+  const stopped = whenAborted(options.stop);
   // First what the files say now, then action: a transfer that was cancelled meanwhile is not taken a step further.
-  const ready = await Promise.race([sync.ready, stopped]);
+  // Who asks for one look wants all of it to be seen, however long the source takes.
+  const ready = await Promise.race([options.once ? source.resync() : source.ready, stopped]);
   if (ready !== 'stopped') await Promise.race([manager.start(), stopped]);
   if (!options.once) {
     await stopped;
@@ -145,8 +157,8 @@ async function work({ options, home, manager, controllers, sync, log }: Running)
   await manager.flushEvents();
   return printSummary({
     verdicts: outcome,
-    problems: sync.problems(),
-    directory: options.directory,
+    problems: source.problems(),
+    directory: describeChoice(options.source),
     stateDirectory: options.stateDirectory,
   });
 }

@@ -14,7 +14,6 @@ interface NameOption {
 export function registerSandbox(program: Command): void {
   const sandbox = program
     .command('sandbox')
-    .summary('run a fleet of servers on this Linux machine, to try things on')
     .description(
       'Runs a fleet of servers on this Linux machine: each is a set of namespaces with its own sshd, Docker, disk and ' +
         'address. Needs root. Nothing of it is left after "sandbox down".',

@@ -49,7 +49,7 @@ export function stateFromEnvironment(env: NodeJS.ProcessEnv = process.env): stri
 
 export interface FoundState {
   readonly path: string;
-  /** Why this one, when it had to be chosen among several. */
+  /** Why this one, when another could be meant as well. */
   readonly note?: string;
 }
 
@@ -57,7 +57,7 @@ export interface FoundState {
  * The state that a reading command means: `--state`, else GRIDFERRY_STATE, else that of the current directory, else the
  * only one there is, else the one used last.
  *
- * @throws GridferryError `GF_CLI_NO_STATE`
+ * @throws GridferryError `GF_CLI_NO_STATE`; its detail `named` says whether a state was asked for
  */
 export function findState(
   named: string | undefined,
@@ -74,11 +74,11 @@ export function findState(
     throw noState(`${path} holds no state`);
   }
   const own = defaultStateDirectory(currentDirectory, env);
-  if (existsSync(join(own, STORE_FILE))) return { path: own };
+  if (existsSync(join(own, STORE_FILE))) return { path: own, ...noteOnCluster(own, env) };
   const states = listStates(env);
   const [latest, ...others] = states;
-  if (latest === undefined) throw noState(`There is no state in ${stateHome(env)}`);
-  if (others.length === 0) return { path: latest.path };
+  if (latest === undefined) throw noState(`There is no state in ${stateHome(env)}`, false);
+  if (others.length === 0) return { path: latest.path, ...noteOnCluster(latest.path, env) };
   const of = latest.source === undefined ? latest.path : `${latest.source} (${latest.path})`;
   return {
     path: latest.path,
@@ -110,13 +110,24 @@ function sourceOf(path: string): string | undefined {
   return existsSync(file) ? readFileSync(file, 'utf8').trim() : undefined;
 }
 
-function noState(what: string): GridferryError {
+/** Who has set KUBECONFIG may expect to see the cluster. */
+function noteOnCluster(path: string, env: NodeJS.ProcessEnv): { readonly note?: string } {
+  const kubeconfig = env['KUBECONFIG'];
+  if (kubeconfig === undefined || kubeconfig === '' || kubeconfig.startsWith(path)) return {};
+  return { note: `This is the local home ${path}; --kubeconfig ${kubeconfig} shows the cluster.` };
+}
+
+function noState(what: string, named = true): GridferryError {
   return new GridferryError(
     'GF_CLI_NO_STATE',
-    `${what}: start "gridferry run <directory>" first, or name the state of a run with --state or GRIDFERRY_STATE.`,
+    `${what}: start "gridferry run <directory>" first, or name the state of a run with --state or GRIDFERRY_STATE, ` +
+      `or a cluster with --kubeconfig.`,
+    { details: { named } },
   );
 }
 
 function realOr(path: string): string {
+  // A repository elsewhere, `https://…` or `user@host:…`, is the same from every directory.
+  if (/^(?:[a-z][a-z0-9+.-]*:\/\/|[^/]+@[^/]+:)/i.test(path)) return path;
   return existsSync(path) ? realpathSync(path) : resolve(path);
 }

@@ -10,7 +10,6 @@ interface ValidateOptions {
 export function registerValidate(program: Command): void {
   program
     .command('validate')
-    .summary('check a directory of YAML without doing anything')
     .description(
       'Prints every problem as file:line:column. Ends with 0 when there is none but warnings, with 2 otherwise.',
     )

@@ -5,7 +5,6 @@ import type { Command } from 'commander';
 export function registerVersion(program: Command): void {
   program
     .command('version')
-    .summary('print the version')
     .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text'))
     .action(({ output }: { output: 'text' | 'json' }) => {
       const gridferry = packageVersion();

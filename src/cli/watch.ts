@@ -1,14 +1,11 @@
 import type { Command } from 'commander';
-import type { HomeOptions } from './home.ts';
+import { withHomeOptions } from './home-options.ts';
+import type { HomeOptions } from './home-options.ts';
 
 export function registerWatch(program: Command): void {
-  program
-    .command('watch')
-    .summary('show transfers as they go on: phase, step, bar, rate, time left')
+  withHomeOptions(program.command('watch'))
     .argument('[transfers...]', 'default: all of the namespace')
-    .option('-n, --namespace <name>', 'namespace to look in', 'default')
-    .option('--state <directory>', 'state of the run to look at')
-    .action(async (words: string[], options: HomeOptions & { readonly namespace: string }) => {
+    .action(async (words: string[], options: HomeOptions) => {
       const [{ untilInterrupted, withHome }, { createLiveView, followTransfers }, { transferName }, { systemClock }] =
         await Promise.all([
           import('./home.ts'),
@@ -17,11 +14,11 @@ export function registerWatch(program: Command): void {
           import('../runtime/clock.ts'),
         ]);
       const names = words.map(transferName);
-      await withHome(options, async (client) => {
+      await withHome(options, async (client, namespace) => {
         const view = createLiveView({ stream: process.stdout, clock: systemClock });
         const signal = untilInterrupted();
         try {
-          await followTransfers({ client, view, clock: systemClock, namespace: options.namespace, names, signal });
+          await followTransfers({ client, view, clock: systemClock, namespace, names, signal });
         } finally {
           view.close();
         }

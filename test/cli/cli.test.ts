@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
@@ -11,18 +10,12 @@ import { servedTypes, Transfers } from '../../src/api/resources.ts';
 import type { Transfer } from '../../src/api/resources.ts';
 import { openLocalHome } from '../../src/home/local-client.ts';
 import { createSchemaAdmission } from '../../src/home/schema-admission.ts';
+import { ended, startProgram } from '../support/run-program.ts';
+import type { Ran } from '../support/run-program.ts';
 
 // Each test starts the program a few times, and has a directory of its own.
 t.jobs = 2;
 t.setTimeout(120_000);
-
-const PROGRAM = join(import.meta.dirname, '../../bin/gridferry.js');
-
-interface Ran {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 /** A directory of manifests, and where its state goes. */
 function workplace(t: Test, files: Readonly<Record<string, string>>) {
@@ -35,21 +28,12 @@ function workplace(t: Test, files: Readonly<Record<string, string>>) {
     PATH: process.env['PATH'],
     HOME: root,
     XDG_STATE_HOME: join(root, 'state'),
-    NODE_COMPILE_CACHE: join(import.meta.dirname, '../../.tap/compile-cache'),
   };
-  const start = (...args: string[]) => spawn(process.execPath, [PROGRAM, ...args], { cwd: root, env });
+  const start = (...args: string[]) => startProgram(args, { cwd: root, env });
   async function run(...args: string[]): Promise<Ran> {
     return ended(start(...args));
   }
   return { root, directory, run, start };
-}
-
-function ended(child: ReturnType<typeof spawn>): Promise<Ran> {
-  let stdout = '';
-  let stderr = '';
-  child.stdout?.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
-  child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-  return new Promise((resolve) => child.once('close', (code) => resolve({ code, stdout, stderr })));
 }
 
 const SERVER = (name: string, address: string, extra = '') => `apiVersion: gridferry.io/v1alpha1
@@ -196,7 +180,7 @@ void t.test(
 
     t.match(
       (await run('get', 'ms')).stdout,
-      /^NAME {4}ADDRESS .*\nalpha {3}127\.0\.0\.2 {3}Offline {3}AddressForbidden/,
+      /^NAME {4}ADDRESS .*\nalpha {3}127\.0\.0\.2 {3}False {3}Offline {3}AddressForbidden/,
     );
     t.equal(
       (await run('get', 'ms,xfer', '-o', 'name')).stdout,

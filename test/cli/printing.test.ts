@@ -2,12 +2,12 @@ import t from 'tap';
 import { Secrets } from '../../src/api/core.ts';
 import type { KubeObject } from '../../src/api/meta.ts';
 import { ManagedServers, Transfers } from '../../src/api/resources.ts';
-import { humanDuration, ageOf } from '../../src/cli/age.ts';
+import { humanDuration, ageOf } from '../../src/home/age.ts';
 import { tableOf } from '../../src/cli/columns.ts';
 import { describeObject, titleOf } from '../../src/cli/describe-object.ts';
 import { formatBytes } from '../../controllers/format-bytes.ts';
 import { formatSeconds } from '../../src/cli/format.ts';
-import { evaluateJsonPath } from '../../src/cli/json-path.ts';
+import { evaluateJsonPath } from '../../src/home/json-path.ts';
 import { parseWanted, qualifiedName } from '../../src/cli/kinds.ts';
 import { parseListen } from '../../src/cli/listen-address.ts';
 import { createPrinter } from '../../src/cli/object-printer.ts';
@@ -88,14 +88,25 @@ void t.test('the columns of a custom kind are those of its CRD', async (t) => {
     kind: 'ManagedServer',
     metadata: { name: 'alpha', namespace: 'default', creationTimestamp: '2026-03-01T11:57:30Z' },
     spec: { address: '10.0.0.1' },
-    status: { phase: 'Offline', conditions: [{ type: 'Ready', reason: 'Refused' }] },
+    status: { phase: 'Offline', conditions: [{ type: 'Ready', status: 'False', reason: 'Refused' }] },
   } as KubeObject;
   t.same(tableOf(ManagedServers, [server], { now: NOW }), {
-    header: ['NAME', 'ADDRESS', 'PHASE', 'REASON', 'DOCKER', 'AGE'],
-    rows: [['alpha', '10.0.0.1', 'Offline', 'Refused', '', '2m30s']],
+    header: ['NAME', 'ADDRESS', 'READY', 'PHASE', 'REASON', 'DOCKER', 'AGE'],
+    rows: [['alpha', '10.0.0.1', 'False', 'Offline', 'Refused', '', '2m30s']],
   });
   const wide = tableOf(ManagedServers, [server], { now: NOW, wide: true, withNamespace: true });
-  t.same(wide.header, ['NAMESPACE', 'NAME', 'ADDRESS', 'PHASE', 'REASON', 'DOCKER', 'OS', 'FINGERPRINT', 'AGE']);
+  t.same(wide.header, [
+    'NAMESPACE',
+    'NAME',
+    'ADDRESS',
+    'READY',
+    'PHASE',
+    'REASON',
+    'DOCKER',
+    'OS',
+    'FINGERPRINT',
+    'AGE',
+  ]);
 });
 
 void t.test('a Secret shows how much it holds, never what', async (t) => {
@@ -142,10 +153,10 @@ void t.test('kinds go by plural, singular, kind, short name, full name and categ
   t.equal(qualifiedName(Secrets, 'a'), 'secret/a');
 });
 
-function print(options: Partial<PrinterOptions>, objects: KubeObject[]): string[] {
+async function print(options: Partial<PrinterOptions>, objects: KubeObject[]): Promise<string[]> {
   const lines: string[] = [];
   const output = { isTTY: false, print: (text: string) => void lines.push(text), note: () => undefined };
-  const printer = createPrinter(output, {
+  const printer = await createPrinter(output, {
     format: 'table',
     header: true,
     withNamespace: false,
@@ -160,14 +171,14 @@ function print(options: Partial<PrinterOptions>, objects: KubeObject[]): string[
 
 void t.test('objects print as table, JSON, YAML and names', async (t) => {
   const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'a' }, data: { on: 'eWVz' } } as KubeObject;
-  t.same(print({}, [secret]), ['NAME   TYPE     DATA   AGE', 'a      Opaque   1      <unknown>']);
-  t.same(print({ header: false }, [secret]), ['a      Opaque   1      <unknown>']);
-  t.same(print({}, []), []);
-  t.same(print({ format: 'name' }, [secret]), ['secret/a']);
-  t.same(JSON.parse(print({ format: 'json', asList: false }, [secret])[0]!), secret);
-  t.match(JSON.parse(print({ format: 'json' }, [])[0]!), { kind: 'List', items: [] });
+  t.same(await print({}, [secret]), ['NAME   TYPE     DATA   AGE', 'a      Opaque   1      <unknown>']);
+  t.same(await print({ header: false }, [secret]), ['a      Opaque   1      <unknown>']);
+  t.same(await print({}, []), []);
+  t.same(await print({ format: 'name' }, [secret]), ['secret/a']);
+  t.same(JSON.parse((await print({ format: 'json', asList: false }, [secret]))[0]!), secret);
+  t.match(JSON.parse((await print({ format: 'json' }, []))[0]!), { kind: 'List', items: [] });
   t.match(
-    print({ format: 'yaml', asList: false }, [secret])[0],
+    (await print({ format: 'yaml', asList: false }, [secret]))[0],
     /"on": eWVz/,
     'what YAML 1.1 takes for true is quoted',
   );
@@ -177,7 +188,7 @@ void t.test('a watch keeps its columns in line and prints its header once', asyn
   const lines: string[] = [];
   const output = { isTTY: false, print: (text: string) => void lines.push(text), note: () => undefined };
   const options = { format: 'table', header: true, withNamespace: false, namePrefixes: false, asList: true } as const;
-  const printer = createPrinter(output, { ...options, now: () => NOW });
+  const printer = await createPrinter(output, { ...options, now: () => NOW });
   const named = (name: string) => ({ apiVersion: 'v1', kind: 'Secret', metadata: { name } }) as KubeObject;
   printer.all([{ type: Secrets, objects: [] }]);
   printer.one(Secrets, named('first'));
