@@ -1,5 +1,5 @@
 /** Imports go one way: cli → controllers → (runtime, side effects, security) → api. */
-const sideEffects = '^src/(ssh|docker|volumes|dns|health)/';
+const sideEffects = '^src/(ssh|docker|volumes|dns|health|git)/';
 
 module.exports = {
   forbidden: [

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, rmSync } from 'node:fs';
+import { copyFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Compiles what the package ships into dist/, beside the data files that the program reads. */
@@ -10,4 +10,6 @@ execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '
   cwd: root,
   stdio: 'inherit',
 });
-copyFileSync(join(root, 'src/api/crds.generated.json'), join(root, 'dist/src/api/crds.generated.json'));
+for (const name of readdirSync(join(root, 'src/api')).filter((file) => file.endsWith('.json'))) {
+  copyFileSync(join(root, 'src/api', name), join(root, 'dist/src/api', name));
+}

@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { checkLicences } from './check-licences.ts';
 import { checkErrorCodes } from './check-error-codes.ts';
+import { startControlPlane } from './control-plane.ts';
 
 /**
- * Runs the checks and tests: `static`, `unit`, `fleet`, or all of them. Ends with one line that counts the tests, and
- * fails when none ran.
+ * Runs the checks and tests: `static`, `unit`, `conformance`, `fleet`, or all of them. Ends with one line that counts the
+ * tests, and fails when none ran.
  */
 
 const root = join(import.meta.dirname, '..');
@@ -30,12 +31,25 @@ function bin(name: string): string {
   return join(root, 'node_modules/.bin', name);
 }
 
+interface TapSettings {
+  /** Test files at a time. */
+  readonly jobs: number;
+  /** For one test file. */
+  readonly timeoutSeconds: number;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** Runs test files and adds up what the runner counts at its end; a run that counts nothing has failed. */
-async function runTap(title: string, files: readonly string[], jobs: number, timeoutSeconds: number): Promise<void> {
+async function runTap(title: string, files: readonly string[], settings: TapSettings): Promise<void> {
+  const { jobs, timeoutSeconds, env } = settings;
   const started = Date.now();
   process.stdout.write(`\n## ${title}\n`);
   const args = [`--jobs=${String(jobs)}`, `--timeout=${String(timeoutSeconds)}`, '--reporter=terse', ...files];
-  const runner = spawn(bin('tap'), args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
+  const runner = spawn(bin('tap'), args, {
+    cwd: root,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   let tail = '';
   runner.stdout.on('data', (chunk: Buffer) => {
     process.stdout.write(chunk);
@@ -70,22 +84,34 @@ if (wanted('static')) {
   }
 }
 
+const testParts = ['unit', 'conformance', 'fleet'];
 // On its first run in a checkout, tap would still load the plugin that .taprc leaves out: it takes effect once built.
-if (wanted('unit') || wanted('fleet')) run('test runner', bin('tap'), ['build']);
+if (testParts.some(wanted)) run('test runner', bin('tap'), ['build']);
 const tests = globSync('test/**/*.test.ts', { cwd: root }).sort();
-const isFleet = (file: string): boolean => file.startsWith('test/fleet/');
-if (wanted('unit'))
+const below = (folder: string): string[] => tests.filter((file) => file.startsWith(`test/${folder}/`));
+if (wanted('unit')) {
+  const others = new Set([...below('conformance'), ...below('fleet')]);
   await runTap(
     'unit tests',
-    tests.filter((file) => !isFleet(file)),
-    2,
-    120,
+    tests.filter((file) => !others.has(file)),
+    { jobs: 2, timeoutSeconds: 120 },
   );
-// One at a time: each starts servers of its own, and two cores have enough to do with one fleet.
-if (wanted('fleet')) await runTap('fleet tests', tests.filter(isFleet), 1, 900);
+}
+if (wanted('conformance') || wanted('fleet')) {
+  const controlPlane = await startControlPlane(root);
+  try {
+    const { env } = controlPlane;
+    if (wanted('conformance'))
+      await runTap('conformance tests', below('conformance'), { jobs: 2, timeoutSeconds: 900, env });
+    // One at a time: each starts servers of its own, and two cores have enough to do with one fleet.
+    if (wanted('fleet')) await runTap('fleet tests', below('fleet'), { jobs: 1, timeoutSeconds: 900, env });
+  } finally {
+    controlPlane.stop();
+  }
+}
 
 const { passed, failed, skipped } = totals;
-if (wanted('unit') || wanted('fleet')) {
+if (testParts.some(wanted)) {
   if (passed + failed === 0) broken = true;
   process.stdout.write(`\n${String(passed)} passed, ${String(failed)} failed, ${String(skipped)} skipped\n`);
 }

@@ -3,7 +3,6 @@ import type { ChildProcess } from 'node:child_process';
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import t from 'tap';
 import { servedTypes, Transfers } from '../../src/api/resources.ts';
 import type { Transfer } from '../../src/api/resources.ts';
@@ -11,10 +10,11 @@ import { openLocalHome } from '../../src/home/local-client.ts';
 import type { LocalHome } from '../../src/home/local-client.ts';
 import { createSchemaAdmission } from '../../src/home/schema-admission.ts';
 import { startCloudflareStandIn } from '../../src/sandbox/cloudflare-stand-in.ts';
-import { fleetCommand, fleetDown, fleetUp, shapeLink } from '../../src/sandbox/fleet.ts';
+import { fleetDown, fleetUp, shapeLink } from '../../src/sandbox/fleet.ts';
 import { importTinyImage } from '../../src/sandbox/image.ts';
 import { fleetShell } from '../support/fleet-shell.ts';
 import type { ServerName } from '../support/fleet-shell.ts';
+import { watchContainers } from '../support/sightings.ts';
 
 /** kill -9 of the real program at every place where it hurts, and the next start: on real servers. */
 
@@ -42,14 +42,6 @@ while :; do sleep 3600 & wait $!; done
   },
   changes: ['ENTRYPOINT ["/start"]', 'EXPOSE 80'],
 };
-
-/** What has been seen of the containers of one name, by server. */
-interface Sighting {
-  readonly server: ServerName;
-  readonly name: string;
-  readonly action: string;
-  readonly at: bigint;
-}
 
 interface View {
   readonly status: Transfer['status'];
@@ -140,43 +132,9 @@ const { docker, sh, leftovers } = fleetShell(FLEET);
 const folder = await mkdtemp(join(tmpdir(), 'gridferry-crash-'));
 t.teardown(() => rm(folder, { recursive: true, force: true }));
 
-const sightings: Sighting[] = [];
-await Promise.all((['alpha', 'beta'] as const).map(watchEvents));
+const sightings = await watchContainers(t, FLEET);
 await Promise.all((['alpha', 'beta'] as const).map((server) => importTinyImage(FLEET, server, 'crash:1', image)));
 await shapeLink(FLEET, 'beta', { rateMbit: 160 });
-
-/** Docker's own account of every start and every end, to the nanosecond: no sampling could miss less. */
-async function watchEvents(server: ServerName): Promise<void> {
-  const argv = ['docker', 'events', '--filter', 'type=container', '--format', '{{json .}}'];
-  const { file, args, env } = await fleetCommand(FLEET, server, argv);
-  const child = spawn(file, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] });
-  t.teardown(() => void child.kill('SIGKILL'));
-  createInterface({ input: child.stdout }).on('line', (line) => {
-    const event = JSON.parse(line) as { Action: string; timeNano: number; Actor: { Attributes: { name: string } } };
-    // Above 2^53 the digits of a number are lost: the text has them all.
-    const at = BigInt(/"timeNano":(\d+)/.exec(line)?.[1] ?? 0);
-    sightings.push({ server, name: event.Actor.Attributes.name, action: event.Action, at });
-  });
-}
-
-/** When the container of that name ran on that server. */
-function runs(server: ServerName, container: string): { from: bigint; to: bigint | undefined }[] {
-  const found: { from: bigint; to: bigint | undefined }[] = [];
-  for (const { action, at } of sightings.filter((one) => one.server === server && one.name === container)) {
-    if (action === 'start') found.push({ from: at, to: undefined });
-    else if (action === 'die' && found.length > 0) found.at(-1)!.to ??= at;
-  }
-  return found;
-}
-
-function overlaps(container: string): number {
-  const onBeta = runs('beta', container);
-  return runs('alpha', container).flatMap((one) =>
-    onBeta.filter(
-      (other) => (other.to === undefined || one.from < other.to) && (one.to === undefined || other.from < one.to),
-    ),
-  ).length;
-}
 
 async function hashOf(server: ServerName, volume: string): Promise<string> {
   const script =
@@ -305,8 +263,7 @@ function gridferry(args: readonly string[]): Run {
 /** Runs until the moment has come, and kills. Answers the state it left behind. */
 async function runAndKill(one: Case, home: Home): Promise<Transfer['status']> {
   const { child, exit, said } = gridferry(home.args);
-  const seen: View['seen'] = (server, action) =>
-    sightings.some((event) => event.server === server && event.name === one.name && event.action === action);
+  const seen: View['seen'] = (server, action) => sightings.count(server, one.name, action) > 0;
   let cancelled = false;
   for (const deadline = Date.now() + 60_000; Date.now() < deadline;) {
     const status = await home.status();
@@ -343,7 +300,7 @@ async function tryCase(one: Case, port: number): Promise<() => Promise<unknown>>
       t.equal(left?.completionTime, undefined, 'it was killed before its end');
       const wanted = one.cancels === undefined ? 'Completed' : 'Cancelled';
       t.equal(status?.phase, wanted, `${status?.message ?? ''} ${again.said()}`);
-      t.equal(overlaps(one.name), 0, 'never did both run');
+      t.equal(sightings.overlaps(one.name), 0, 'never did both run');
       const state = (server: ServerName): Promise<string> =>
         docker(server, 'inspect', '-f', '{{.State.Running}} {{.HostConfig.RestartPolicy.Name}}', one.name);
       if (wanted === 'Completed') {

@@ -1,7 +1,8 @@
 import { chmodSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { Secrets } from '../../src/api/core.ts';
+import { Namespaces, Secrets } from '../../src/api/core.ts';
+import { createSchemaAdmission } from '../../src/home/schema-admission.ts';
 import { readSecretsDirectory } from '../../src/home/secrets-dir.ts';
 import { createSecretResolver } from '../../src/security/secrets.ts';
 import { temporaryDirectory, temporaryHome } from '../support/local-home.ts';
@@ -15,12 +16,13 @@ function secretFile(directory: string, path: string, value: string): void {
 
 void t.test('a secret is found in the directory first, then as an object, and read anew each time', async (t) => {
   const directory = temporaryDirectory(t);
-  const client = temporaryHome(t);
+  const client = temporaryHome(t, { admission: createSchemaAdmission() });
   const secrets = createSecretResolver({ client, secretsDir: readSecretsDirectory(directory) });
   await t.rejects(secrets.read(key), {
     code: 'GF_SECRET_NOT_FOUND',
     message: `The secret prod/ssh was not found: there is neither the directory ${directory}/prod/ssh nor a Secret named prod/ssh; create it, or correct the reference.`,
   } as never);
+  await client.create(Namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'prod' } });
   const metadata = { name: 'ssh', namespace: 'prod' };
   await client.create(Secrets, { apiVersion: 'v1', kind: 'Secret', metadata, stringData: { key: 'object' } });
   t.equal((await secrets.read(key)).get('key')?.toString(), 'object');

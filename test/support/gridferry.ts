@@ -56,6 +56,7 @@ export async function startGridferry(): Promise<TestGridferry> {
     random: Math.random,
     log,
     secrets: createSecretResolver({ client }),
+    watchSecrets: true,
     redactor,
   });
   const manager = createManager({ client, clock: systemClock, log, controllers: controllers.definitions });

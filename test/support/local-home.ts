@@ -12,7 +12,9 @@ import type { LocalHome, LocalHomeOptions } from '../../src/home/local-client.ts
 
 /** Lets every object in as it is. */
 export const admitAll: Admission = {
+  decode: <T extends KubeObject>(_type: unknown, object: T): T => object,
   admit: <T extends KubeObject>(_type: unknown, object: T): T => object,
+  explain: () => [],
 };
 
 /** A directory that goes when the test ends. */

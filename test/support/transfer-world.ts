@@ -11,6 +11,7 @@ import { GridferryError } from '../../src/errors.ts';
 import type { Client } from '../../src/home/client.ts';
 import { sleep } from '../../src/runtime/clock.ts';
 import type { Clock } from '../../src/runtime/clock.ts';
+import type { Leadership } from '../../src/runtime/leadership.ts';
 import { createManager } from '../../src/runtime/manager.ts';
 import type { Manager } from '../../src/runtime/manager.ts';
 import { createRedactor } from '../../src/security/redact.ts';
@@ -185,12 +186,17 @@ export function startProcess(options: {
   readonly plan: (life: Life) => readonly Step[];
   /** Called before and after each write, as `updateStatus/before`. */
   readonly onWrite?: (point: string, life: Life) => unknown;
+  /** As one of several replicas. */
+  readonly leadership?: Leadership;
 }): TestProcess {
   const life = createLife(options.clock);
   const { clock } = life;
   const client = mortal(options.client, life, options.onWrite ?? (() => undefined));
   const log = pino({ level: 'silent' });
-  const dependencies = { client, clock, random: options.random, log, redactor: createRedactor() };
+  const { leadership } = options;
+  const replica =
+    leadership === undefined ? {} : { replica: { leadership, fenceKey: 'test', onFenced: () => undefined } };
+  const dependencies = { client, clock, random: options.random, log, redactor: createRedactor(), ...replica };
   const transfers = transferController(dependencies as unknown as ControllerDependencies, options.plan(life));
   const manager = createManager({
     client,
@@ -198,6 +204,7 @@ export function startProcess(options: {
     log,
     random: options.random,
     controllers: [transfers.definition] as never,
+    ...(leadership === undefined ? {} : { leadership }),
   });
   manager.start().catch(() => undefined);
   return { manager, client, dead: () => life.dead, kill: () => life.kill() };
