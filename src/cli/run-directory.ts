@@ -61,7 +61,8 @@ export async function runDirectory(options: RunDirectoryOptions): Promise<number
   const admission = createSchemaAdmission();
   const home = openLocalHome({ stateDir: stateDirectory, types: localTypes, admission });
   cleanup.defer(() => home.close());
-  const api = await startApiServer({
+  // Its certificate takes a moment at the very first start: the files are read meanwhile.
+  const serving = startApiServer({
     home,
     types: localTypes,
     stateDir: stateDirectory,
@@ -69,8 +70,9 @@ export async function runDirectory(options: RunDirectoryOptions): Promise<number
     log,
     ...(options.apiPort === undefined ? {} : { port: options.apiPort }),
   });
-  cleanup.defer(() => api.stop());
-  log.info({ url: api.url, kubeconfig: api.kubeconfigPath }, 'serving the Kubernetes API');
+  // Its failure is told where it is waited for.
+  const served = serving.catch(() => undefined);
+  cleanup.defer(async () => (await served)?.stop());
 
   const secrets = createSecretResolver({
     client: home,
@@ -101,6 +103,8 @@ export async function runDirectory(options: RunDirectoryOptions): Promise<number
     instance,
   });
   cleanup.defer(() => source.stop());
+  const api = await serving;
+  log.info({ url: api.url, kubeconfig: api.kubeconfigPath }, 'serving the Kubernetes API');
   if (options.listen !== undefined) {
     const readiness = (): Readiness => manager.readiness();
     await serveEndpoints({

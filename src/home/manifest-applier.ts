@@ -177,13 +177,16 @@ export class ManifestApplier {
   }
 }
 
+/** Each page is counted against what is left, which costs more than what it saves where both are in one process. */
+const LIVE_PAGE = 5_000;
+
 /** Every object of the kinds, by id. */
 export async function listLive(client: Client, types: readonly ResourceType[]): Promise<Map<string, LiveObject>> {
   const live = new Map<string, LiveObject>();
   for (const type of types) {
     let token: string | undefined;
     do {
-      const page = await client.list(type, { limit: 500, ...(token === undefined ? {} : { continue: token }) });
+      const page = await client.list(type, { limit: LIVE_PAGE, ...(token === undefined ? {} : { continue: token }) });
       for (const object of page.items) live.set(objectId(type, keyOf(object)), { type, object });
       token = page.continue;
     } while (token !== undefined && token !== '');
