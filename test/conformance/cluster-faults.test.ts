@@ -121,6 +121,19 @@ async function becomesEqual(
   t.same(versions(reflector.cache.list()), wanted);
 }
 
+/** A client that reaches the API server only through a proxy, and one that reaches it directly. */
+async function behindProxy(t: Test) {
+  const { server, caFile, user } = accessOf(kubeconfig);
+  const direct = await connectCluster({ kubeconfig });
+  const namespace = await ownNamespace(t, direct);
+  const proxy = await startFaultyProxy(t, Number(new URL(server).port));
+  const through = writeKubeconfig(join(t.testdir(), 'through'), `https://127.0.0.1:${proxy.port}`, user, {
+    'certificate-authority': caFile,
+  });
+  const client = await connectCluster({ kubeconfig: through, deadlineMs: INACTIVITY_MS });
+  return { direct, client, proxy, namespace };
+}
+
 // A control plane that starts on a busy machine takes its time.
 t.setTimeout(240_000);
 
@@ -128,14 +141,7 @@ if (kubeconfig === '') {
   t.pass('faults before a real API server were not tried: GRIDFERRY_TEST_KUBECONFIG names none', { skip: true });
 } else {
   void t.test('whatever the network loses, cuts or delays, the cache ends as the server is', async (t) => {
-    const { server, caFile, user } = accessOf(kubeconfig);
-    const direct = await connectCluster({ kubeconfig });
-    const namespace = await ownNamespace(t, direct);
-    const proxy = await startFaultyProxy(t, Number(new URL(server).port));
-    const through = writeKubeconfig(join(t.testdir(), 'through'), `https://127.0.0.1:${proxy.port}`, user, {
-      'certificate-authority': caFile,
-    });
-    const client = await connectCluster({ kubeconfig: through, deadlineMs: INACTIVITY_MS });
+    const { direct, client, proxy, namespace } = await behindProxy(t);
     const { reflector, setbacks } = startReflector(t, client, namespace);
     await reflector.synced;
     const writer = startWriter(direct, namespace);
@@ -164,14 +170,7 @@ if (kubeconfig === '') {
   });
 
   void t.test('a half-open connection is found out and its socket destroyed', async (t) => {
-    const { server, caFile, user } = accessOf(kubeconfig);
-    const direct = await connectCluster({ kubeconfig });
-    const namespace = await ownNamespace(t, direct);
-    const proxy = await startFaultyProxy(t, Number(new URL(server).port));
-    const through = writeKubeconfig(join(t.testdir(), 'through'), `https://127.0.0.1:${proxy.port}`, user, {
-      'certificate-authority': caFile,
-    });
-    const client = await connectCluster({ kubeconfig: through, deadlineMs: INACTIVITY_MS });
+    const { direct, client, proxy, namespace } = await behindProxy(t);
     const { reflector } = startReflector(t, client, namespace);
     await reflector.synced;
     await client.list(ConfigMaps, { namespace });
