@@ -55,12 +55,12 @@ void t.test('a typo is named with the field that was meant', async (t) => {
 void t.test('every problem is named at once, each with its field', async (t) => {
   const found = problems(
     Transfers,
-    transfer({ healthCheck: { http: { port: 'high', path: 'x' } }, targetServerRef: {}, soak: 'soon' }),
+    transfer({ healthCheck: { http: { port: 'high', path: 'x' } }, targetServerRef: {}, soak: { duration: 'soon' } }),
   );
   t.match(found.sort(), [
     /^spec.healthCheck.http.path: /,
     /^spec.healthCheck.http.port: Invalid value: "high": must be of type integer, not string/,
-    /^spec.soak: /,
+    /^spec.soak.duration: /,
     /^spec.targetServerRef.name: Required value/,
   ]);
 });
@@ -164,7 +164,10 @@ void t.test('what an update leaves as it was is not held against it', async (t) 
   };
   t.same(ruleViolations(listed, three, three), []);
   t.equal(ruleViolations(listed, { ...three, other: 1 }, three).length, 1, 'the object changed, so its rule counts');
-  const [old, next] = [transfer({ soak: 'soon' }), transfer({ soak: 'soon', retryToken: 'x'.repeat(64) })];
+  const [old, next] = [
+    transfer({ soak: { duration: 'soon' } }),
+    transfer({ soak: { duration: 'soon' }, retryToken: 'x'.repeat(64) }),
+  ];
   t.same(
     schemaViolations(Transfers, next, old, 'all').map(({ field }) => field),
     ['spec.retryToken'],

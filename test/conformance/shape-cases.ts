@@ -61,7 +61,7 @@ export const shapeCases: readonly WriteCase[] = [
   patch('an apply that carries managed fields', Transfers, spec(), 'apply', { metadata: { managedFields: [{}] } }, me),
   patch('an apply of another uid', Transfers, spec(), 'apply', { metadata: { uid } }, me),
   patch('an apply of an old version', Transfers, spec(), 'apply', { metadata: { resourceVersion: '1' } }, me),
-  patch('an apply of an invalid value', Transfers, spec(), 'apply', { spec: { soak: 'soon' } }, me),
+  patch('an apply of an invalid value', Transfers, spec(), 'apply', { spec: { soak: { duration: 'soon' } } }, me),
   patch(
     'an apply with a list map key twice',
     Services,

@@ -102,6 +102,13 @@ export const kinds: readonly KindDefinition[] = [
       },
       { name: 'Step', type: 'string', jsonPath: '.status.currentStep', description: 'The step taken.', priority: 1 },
       {
+        name: 'Rollback',
+        type: 'string',
+        jsonPath: '.status.conditions[?(@.type=="RolledBack")].reason',
+        description: 'What became of spec.rollback.',
+        priority: 1,
+      },
+      {
         name: 'Message',
         type: 'string',
         jsonPath: '.status.message',

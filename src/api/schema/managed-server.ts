@@ -72,6 +72,12 @@ export const managedServerSpec = z
     network: z.string().min(1).max(63).optional().meta({
       description: 'Lock domain: of the transfers that touch servers with the same value, one runs at a time.',
     }),
+    maxTransfers: z
+      .int32()
+      .min(1)
+      .max(64)
+      .default(4)
+      .meta({ description: 'How many transfers may touch this server at the same time; others wait.' }),
     primary: z.boolean().default(false).meta({ description: 'Whether it is the first server of the platform.' }),
     allowUserWorkloads: z.boolean().default(true).meta({ description: 'Whether services may be moved onto it.' }),
     unschedulable: z
