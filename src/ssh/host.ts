@@ -1,4 +1,5 @@
 import type { Duplex, Readable, Writable } from 'node:stream';
+import type { SshAgent } from './agent.ts';
 
 /**
  * A Linux machine on which programs run: this one, or one at the end of an SSH connection. One connection per host,
@@ -20,6 +21,9 @@ export interface Host {
   /** Starts a program and hands out its streams. */
   spawn(argv: readonly string[], options?: SpawnOptions): Promise<HostProcess>;
 
+  /** The same program, started by somebody else there, under the rules for what is started here. Absent: there are none. */
+  guard?(argv: readonly string[]): readonly string[];
+
   /** A byte stream to a UNIX socket on that machine. Synchronous: it connects lazily and reports failure as an `error` event. */
   openSocket(path: string): Duplex;
 
@@ -37,6 +41,8 @@ export interface SpawnOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Run as root (through `sudo -n` if need be). Default false: as the login user. */
   readonly root?: boolean;
+  /** Forwarded to the program, for as long as it runs. `GF_SSH_AGENT_REFUSED` where that is not allowed. */
+  readonly agent?: SshAgent;
 }
 
 export interface ExecOptions extends SpawnOptions {

@@ -7,6 +7,7 @@ import { GridferryError } from '../errors.ts';
 import { envCommand } from './command-line.ts';
 import type { Host, HostProcess, SpawnOptions } from './host.ts';
 import { runToEnd } from './run-to-end.ts';
+import { agentRefused } from './ssh-errors.ts';
 
 const GRACE_MS = 2_000;
 
@@ -20,8 +21,9 @@ export function openLocalHost({ name }: { readonly name: string }): Host {
   const closed = new Promise<Error | undefined>((resolve) => (resolveClosed = resolve));
 
   async function spawn(argv: readonly string[], options: SpawnOptions = {}): Promise<HostProcess> {
-    const { env, signal, root = false } = options;
+    const { env, signal, root = false, agent } = options;
     signal?.throwIfAborted();
+    if (agent !== undefined) throw agentRefused(name, 'nothing is forwarded to the machine itself');
     if (isClosed) throw new GridferryError('GF_SSH_CLOSED', `${name} was closed here: open it again.`);
     if (root && !isRoot) {
       throw new GridferryError(

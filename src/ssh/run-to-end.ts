@@ -46,6 +46,7 @@ export async function runToEnd(
       signal: stop.signal,
       ...(options.env === undefined ? {} : { env: options.env }),
       ...(options.root === undefined ? {} : { root: options.root }),
+      ...(options.agent === undefined ? {} : { agent: options.agent }),
     });
     // A program that ends without reading its input is none the worse for it: its exit status tells.
     program.stdin.on('error', () => {});

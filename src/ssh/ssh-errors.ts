@@ -127,12 +127,54 @@ export function loginRefused(
   );
 }
 
+/** A key on the server does instead, so this is only met in the reason why one was used. */
+export function agentRefused(server: string, reason: string): GridferryError {
+  return new GridferryError(
+    'GF_SSH_AGENT_REFUSED',
+    `Server ${server} takes no forwarded SSH agent (${reason}): set AllowAgentForwarding to yes in its sshd_config.`,
+    { details: { server } },
+  );
+}
+
 /** The connection ended while it was in use. */
 export function connectionLost(target: Target, reason: string, cause?: unknown): GridferryError {
   return new GridferryError(
     'GF_SSH_CLOSED',
     `The connection to ${where(target)} is gone (${reason}). What ran there may have finished or not; it is looked at again on the next connection.`,
     { class: 'retryable', cause, details: details(target) },
+  );
+}
+
+/** RFC 4254 §5.1: why a channel was not opened. */
+const ADMINISTRATIVELY_PROHIBITED = 1;
+
+export function forwardFailed(server: string, user: string, target: string, error: Error): GridferryError {
+  const details = { server, user, target };
+  if ((error as Error & { reason?: unknown }).reason === ADMINISTRATIVELY_PROHIBITED) {
+    return new GridferryError(
+      'GF_SSH_FORWARDING_REFUSED',
+      `sshd of server ${server} does not let ${user} connect to ${target}: set AllowTcpForwarding and AllowStreamLocalForwarding to yes in its sshd_config.`,
+      { cause: error, details },
+    );
+  }
+  return new GridferryError(
+    'GF_HOST_CONNECT_FAILED',
+    `Nothing answers ${user} at ${target} on server ${server}: check that what listens there runs, that ${user} may use it (for Docker: group docker), and that sshd allows forwarding.`,
+    { class: 'retryable', cause: error, details },
+  );
+}
+
+export function sudoRefused(
+  { name, user, sudo }: Pick<SshOptions, 'name' | 'user' | 'sudo'>,
+  refusal: string | undefined,
+): GridferryError {
+  const remedy = sudo
+    ? `sudo refused it (${refusal ?? 'no reason given'}): allow it without a password in /etc/sudoers.d`
+    : 'spec.ssh.sudo is false: set it to true';
+  return new GridferryError(
+    'GF_SSH_SUDO_REFUSED',
+    `${user} cannot become root on server ${name}, because ${remedy}, or log in as root.`,
+    { details: { server: name, user } },
   );
 }
 

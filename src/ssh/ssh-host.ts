@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import type { Channel, Client, ClientChannel } from 'ssh2';
+import type { Channel, Client, ClientChannel, ExecOptions } from 'ssh2';
 import { GridferryError, messageOf } from '../errors.ts';
 import { shellQuote } from '../security/shell-quote.ts';
+import type { SshAgent } from './agent.ts';
 import { ChannelStream } from './channel-stream.ts';
 import { commandLine, RUN_MARK } from './command-line.ts';
 import { watchConnection } from './connection-watch.ts';
-import { notLeading } from './fence.ts';
+import { guardedCommand, notLeading } from './fence.ts';
 import type { Host, SpawnOptions } from './host.ts';
 import type { HostKey } from './host-key.ts';
 import { remoteProcess } from './remote-process.ts';
@@ -13,7 +14,7 @@ import type { RemoteProcess } from './remote-process.ts';
 import { runToEnd } from './run-to-end.ts';
 import { createServerFence } from './server-fence.ts';
 import { createSessionSlots } from './session-slots.ts';
-import { connectionLost } from './ssh-errors.ts';
+import { agentRefused, connectionLost, forwardFailed, sudoRefused } from './ssh-errors.ts';
 import { logIn } from './ssh-login.ts';
 import type { SshLogin } from './ssh-login.ts';
 import { KEEPALIVE_MS } from './ssh-options.ts';
@@ -71,7 +72,7 @@ export async function connectSsh(options: SshOptions): Promise<SshHost> {
 
 function createSshHost(
   options: SshOptions,
-  { client, socket, hostKey }: SshLogin,
+  { client, socket, hostKey, agentGate }: SshLogin,
 ): SshHost & { claim(signal?: AbortSignal): Promise<void>; checkSudo(signal?: AbortSignal): Promise<void> } {
   const { name, user, fence } = options;
   const running = new Set<RemoteProcess>();
@@ -147,23 +148,31 @@ function createSshHost(
     });
   }
 
-  function openSession<T>(line: string, use: (channel: ClientChannel) => T): Promise<T> {
+  function openSession<T>(line: string, use: (channel: ClientChannel) => T, agentForward = false): Promise<T> {
     return request<ClientChannel, T>(
-      (done) => client.exec(line, done),
+      (done) => client.exec(line, { agentForward } as ExecOptions, done),
       use,
-      (error) =>
-        new GridferryError(
+      (error) => {
+        // ssh2 tells the two requests apart by this text alone.
+        if (error.message === 'Unable to request agent forwarding') return agentRefused(name, 'AllowAgentForwarding');
+        return new GridferryError(
           'GF_SSH_SESSION_REFUSED',
           `Server ${name} starts no further program on this connection (${error.message}): check MaxSessions in its sshd_config, and that ${user} may run commands.`,
           { class: 'retryable', cause: error, details: { server: name, user } },
-        ),
+        );
+      },
     );
   }
 
-  async function start(line: string, mark: string | undefined, signal?: AbortSignal): Promise<RemoteProcess> {
+  async function start(
+    line: string,
+    mark: string | undefined,
+    signal?: AbortSignal,
+    agentForward = false,
+  ): Promise<RemoteProcess> {
     const signalAlso = mark === undefined ? {} : { signalAlso: (name: NodeJS.Signals) => void sweep(mark, name) };
     const { session: program, release } = await slots.open(
-      () => openSession(line, (channel) => remoteProcess({ channel, client, lost, ...signalAlso })),
+      () => openSession(line, (channel) => remoteProcess({ channel, client, lost, ...signalAlso }), agentForward),
       signal,
     );
     running.add(program);
@@ -193,28 +202,30 @@ function createSshHost(
   }
 
   async function spawn(argv: readonly string[], spawnOptions: SpawnOptions = {}): Promise<RemoteProcess> {
-    const { env, root = false, signal } = spawnOptions;
+    const { env, root = false, signal, agent } = spawnOptions;
     const needsSudo = root && user !== 'root';
-    if (needsSudo && !usesSudo) throw noRoot();
+    if (needsSudo && !usesSudo) throw sudoRefused(options, sudoRefusal);
     const mark = needsSudo ? randomBytes(9).toString('hex') : undefined;
     const line = commandLine(argv, {
       ...(env === undefined ? {} : { env }),
       ...(mark === undefined ? {} : { sudoMark: mark }),
       ...(fence === undefined ? {} : { fence }),
     });
-    const program = await start(line, mark, signal);
+    const program = await (agent === undefined ? start(line, mark, signal) : startWithAgent(line, agent, signal));
     return serverFence?.watch(program) ?? program;
   }
 
-  function noRoot(): GridferryError {
-    const remedy = options.sudo
-      ? `sudo refused it (${sudoRefusal ?? 'no reason given'}): allow it without a password in /etc/sudoers.d`
-      : 'spec.ssh.sudo is false: set it to true';
-    return new GridferryError(
-      'GF_SSH_SUDO_REFUSED',
-      `${user} cannot become root on server ${name}, because ${remedy}, or log in as root.`,
-      { details: { server: name, user } },
-    );
+  /** The agent is there for this program alone, although sshd tells later ones where it was, too. */
+  function startWithAgent(line: string, agent: SshAgent, signal?: AbortSignal): Promise<RemoteProcess> {
+    return new Promise((resolve, reject) => {
+      agentGate
+        .lend(agent, async () => {
+          const program = await start(line, undefined, signal, true);
+          resolve(program);
+          await program.exit.catch(() => undefined);
+        })
+        .catch(reject);
+    });
   }
 
   return {
@@ -228,6 +239,7 @@ function createSshHost(
     },
     exec: (argv, execOptions) => runToEnd(name, spawn, argv, execOptions),
     spawn,
+    ...(fence === undefined ? {} : { guard: (argv: readonly string[]) => guardedCommand(argv, fence) }),
     claim: async (signal) => serverFence?.claim(signal),
     openSocket(path) {
       return new ChannelStream(
@@ -275,25 +287,6 @@ function createSshHost(
   };
 }
 
-/** RFC 4254 §5.1: why a channel was not opened. */
-const ADMINISTRATIVELY_PROHIBITED = 1;
-
 function isRefusal(error: unknown): boolean {
   return error instanceof GridferryError && error.code === 'GF_SSH_SESSION_REFUSED';
-}
-
-function forwardFailed(server: string, user: string, target: string, error: Error): GridferryError {
-  const details = { server, user, target };
-  if ((error as Error & { reason?: unknown }).reason === ADMINISTRATIVELY_PROHIBITED) {
-    return new GridferryError(
-      'GF_SSH_FORWARDING_REFUSED',
-      `sshd of server ${server} does not let ${user} connect to ${target}: set AllowTcpForwarding and AllowStreamLocalForwarding to yes in its sshd_config.`,
-      { cause: error, details },
-    );
-  }
-  return new GridferryError(
-    'GF_HOST_CONNECT_FAILED',
-    `Nothing answers ${user} at ${target} on server ${server}: check that what listens there runs, that ${user} may use it (for Docker: group docker), and that sshd allows forwarding.`,
-    { class: 'retryable', cause: error, details },
-  );
 }

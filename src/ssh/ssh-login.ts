@@ -1,7 +1,11 @@
-import { Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import ssh2 from 'ssh2';
 import type { AnyAuthMethod, AuthenticationType, Client, ParsedKey } from 'ssh2';
 import { GridferryError } from '../errors.ts';
+import { noLookup } from '../security/addresses.ts';
+import { createAgentGate } from './agent-gate.ts';
+import type { AgentGate } from './agent-gate.ts';
+import { useKeyObjects } from './cipher-keys.ts';
 import { HOST_KEY_FAMILIES, hostKeyFromWire, parsePin, signatureAlgorithms } from './host-key.ts';
 import type { HostKey, HostKeyPin } from './host-key.ts';
 import { readPrivateKey } from './private-key.ts';
@@ -18,12 +22,14 @@ import {
 import type { LoginPhase } from './ssh-errors.ts';
 import { CONNECT_TIMEOUT_MS, KEEPALIVE_MS } from './ssh-options.ts';
 import type { SshOptions } from './ssh-options.ts';
+import { createSshSocket } from './ssh-socket.ts';
 
 /** A connection that is logged in. */
 export interface SshLogin {
   readonly client: Client;
   readonly socket: Socket;
   readonly hostKey: HostKey;
+  readonly agentGate: AgentGate;
 }
 
 /** What one attempt came to when it did not fail: the server cannot be judged by one key if it may have several. */
@@ -111,7 +117,8 @@ function tryLogin(
 ): Promise<Attempt> {
   const { signal, connectTimeoutMs = CONNECT_TIMEOUT_MS, keepaliveMs = KEEPALIVE_MS } = options;
   const client = new ssh2.Client();
-  const socket = new Socket();
+  const { socket, readInPlace } = createSshSocket();
+  const agentGate = createAgentGate();
   let phase: LoginPhase = 'connecting';
   let shown: HostKey | undefined;
   let firstBytes: Buffer | undefined;
@@ -140,6 +147,8 @@ function tryLogin(
     function answer(attempt: Attempt): void {
       settle(() => {
         if (attempt.kind !== 'loggedIn') socket.destroy();
+        // A packet that such a cipher has decrypted lies in memory of its own.
+        else if (useKeyObjects(client)) readInPlace();
         resolve(attempt);
       });
     }
@@ -170,7 +179,7 @@ function tryLogin(
       fail(loginRefused(options, options.user, ways.tried, [], 'its password has expired')),
     );
     client.on('ready', () => {
-      if (shown !== undefined) answer({ kind: 'loggedIn', login: { client, socket, hostKey: shown } });
+      if (shown !== undefined) answer({ kind: 'loggedIn', login: { client, socket, hostKey: shown, agentGate } });
     });
     socket.once('connect', () => (phase = 'handshake'));
     client.connect({
@@ -182,6 +191,7 @@ function tryLogin(
       keepaliveCountMax: Number.MAX_SAFE_INTEGER,
       // Servers other than OpenSSH may forward to UNIX sockets as well; those that do not say so.
       strictVendor: false,
+      agent: agentGate.agent,
       algorithms: { cipher: [...CIPHERS], serverHostKey: hostKeyAlgorithms as never },
       hostVerifier: (wire: Buffer) => {
         // Also at every key exchange later on: then only the key of the first one will do.
@@ -193,9 +203,7 @@ function tryLogin(
       authHandler: (left, partial, use) => use(ways.next(left, partial) as AnyAuthMethod),
     });
     socket.once('data', (chunk: Buffer) => (firstBytes = chunk));
-    // Without it everything that goes back and forth is 3 to 13 times slower.
-    socket.setNoDelay(true);
-    socket.connect({ host: options.address, port: options.port });
+    socket.connect({ host: options.address, port: options.port, lookup: noLookup });
   });
 }
 

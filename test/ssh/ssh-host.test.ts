@@ -12,6 +12,9 @@ import { checkHostContract, textOf } from '../support/host-contract.ts';
 import { generateKey, startSshPeer } from '../support/ssh-peer.ts';
 import type { SshPeer, SshPeerOptions } from '../support/ssh-peer.ts';
 
+// Keys of RSA take their time on a machine that has other work.
+t.setTimeout(120_000);
+
 const base: SshOptions = {
   name: 'alpha',
   address: '127.0.0.1',
@@ -20,7 +23,7 @@ const base: SshOptions = {
   credentials: { password: 'pw' },
   hostKey: { acceptNew: true },
   sudo: false,
-  connectTimeoutMs: 5000,
+  connectTimeoutMs: 20_000,
 };
 
 await t.test('a server over SSH is a host like any other', async (t) => {

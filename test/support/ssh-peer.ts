@@ -43,7 +43,11 @@ export function generateKey(type: KeyType = 'ed25519', passphrase?: string): { p
     ...(type === 'rsa' ? { bits: 2048 } : type === 'ecdsa' ? { bits: 256 } : {}),
     ...(passphrase === undefined ? {} : { passphrase, cipher: 'aes256-ctr', rounds: 4 }),
   };
-  return ssh2.utils.generateKeyPairSync(type, options as never);
+  for (;;) {
+    const pair = ssh2.utils.generateKeyPairSync(type, options as never);
+    // Of its ed25519 keys, it writes one in a few hundred so that nobody can read it.
+    if (!(ssh2.utils.parseKey(pair.private, passphrase) instanceof Error)) return pair;
+  }
 }
 
 /** An SSH server in this process that runs what it is told, as this user: no root needed. */
