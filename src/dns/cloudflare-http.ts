@@ -1,7 +1,10 @@
+import { isIP } from 'node:net';
 import type { Dispatcher } from 'undici';
 import { GridferryError, messageOf } from '../errors.ts';
 import { sleep, systemClock } from '../runtime/clock.ts';
 import type { Clock } from '../runtime/clock.ts';
+import { checkAddress, checkedLookup } from '../security/addresses.ts';
+import type { Resolve } from '../security/addresses.ts';
 import { cloudflareError } from './cloudflare-errors.ts';
 import type { CloudflareApiMessage } from './cloudflare-errors.ts';
 import { createRequestBudget } from './request-budget.ts';
@@ -22,6 +25,8 @@ export interface CloudflareHttpOptions {
   readonly timeoutMs?: number;
   /** Where requests go through, for proxies and tests; default: connections of its own, closed by `close`. */
   readonly dispatcher?: Dispatcher;
+  /** How the host of the base URL is resolved; for tests. */
+  readonly resolve?: Resolve;
 }
 
 export interface CloudflareRequest {
@@ -93,7 +98,8 @@ export function createCloudflareHttp(options: CloudflareHttpOptions): Cloudflare
   }
 
   async function exchange(request: CloudflareRequest, signal: AbortSignal): Promise<CloudflareEnvelope> {
-    const dispatcher = options.dispatcher ?? (await (ownDispatcher ??= openDispatcher()));
+    await checkLiteral(base.hostname);
+    const dispatcher = options.dispatcher ?? (await (ownDispatcher ??= openDispatcher(base.hostname, options.resolve)));
     const url = new URL(base.href.replace(/\/$/, '') + request.path);
     for (const [key, value] of Object.entries(request.query ?? {})) {
       if (value !== undefined) url.searchParams.set(key, String(value));
@@ -156,11 +162,25 @@ function notLeading(what: string): GridferryError {
   );
 }
 
-async function openDispatcher(): Promise<Dispatcher> {
+const LOOPBACK = /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/;
+
+/**
+ * Whoever may write a PlatformConfig names the host: its address is judged when it is connected to. Redirects are not
+ * followed, so that there is no other one.
+ */
+const RULES = { allowPrivate: true };
+
+/** Nobody looks up a literal address, so that it is judged here. */
+async function checkLiteral(host: string): Promise<void> {
+  if (!LOOPBACK.test(host) && isIP(host.replace(/^\[(.*)\]$/, '$1')) !== 0) await checkAddress(host, RULES);
+}
+
+async function openDispatcher(host: string, resolve: Resolve | undefined): Promise<Dispatcher> {
   // Imported late: it costs 200 ms, and most commands never touch DNS.
   const { Agent } = await import('undici');
+  const lookup = LOOPBACK.test(host) ? {} : { lookup: checkedLookup(RULES, resolve) };
   // The deadline above covers the whole call; undici's own, in real time, would cut it short under a test's clock.
-  return new Agent({ headersTimeout: 0, bodyTimeout: 0, connect: { timeout: 10_000 } });
+  return new Agent({ headersTimeout: 0, bodyTimeout: 0, connect: { timeout: 10_000, ...lookup } });
 }
 
 async function readBounded(body: AsyncIterable<Uint8Array>): Promise<string> {
@@ -203,7 +223,7 @@ function checkedToken(apiToken: string): string {
 
 function checkedBaseUrl(baseUrl: string): URL {
   const url = URL.canParse(baseUrl) ? new URL(baseUrl) : undefined;
-  const local = url !== undefined && /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname);
+  const local = url !== undefined && LOOPBACK.test(url.hostname);
   if (url !== undefined && (url.protocol === 'https:' || (url.protocol === 'http:' && local))) return url;
   throw new GridferryError(
     'GF_DNS_INSECURE_URL',

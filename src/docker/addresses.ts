@@ -1,9 +1,9 @@
 import { inspectContainer } from './container-capture.ts';
+import type { RawContainer } from './container-types.ts';
 import type { Engine } from './engine.ts';
 
 /** The addresses a running container has in its networks, as its server reaches it; none with the host's network. */
-export async function inspectAddresses(engine: Engine, id: string, signal?: AbortSignal): Promise<string[]> {
-  const raw = await inspectContainer(engine, id, signal);
+export function addressesOf(raw: RawContainer): string[] {
   const networks = Object.values(raw.NetworkSettings?.Networks ?? {}) as readonly {
     readonly IPAddress?: string;
     readonly GlobalIPv6Address?: string;

@@ -4,9 +4,14 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Engine } from './engine.ts';
 import { orUndefined } from './engine-error.ts';
 import { commonPrefix, layerDropper } from './image-archive.ts';
+import type { LayerDropper } from './image-archive.ts';
 import { captureImage } from './image-capture.ts';
 import type { ImageCapture } from './image-capture.ts';
+import { sendOverLink } from './image-over-link.ts';
+import type { ImageLink } from './image-over-link.ts';
 import { pullByDigest } from './image-pull.ts';
+import { tagAll } from './image-tags.ts';
+import type { Retagged } from './image-tags.ts';
 import { upload } from './load-archive.ts';
 import type { Marks } from './marks.ts';
 import { readProgress } from './progress-stream.ts';
@@ -24,6 +29,8 @@ export interface SendImageOptions {
   readonly onProgress?: (progress: ImageProgress) => void;
   /** Bytes per second, for what passes through this process. */
   readonly limit?: number;
+  /** Where all of the image is to be sent, it goes over this connection. Default: through this process. */
+  readonly over?: ImageLink;
   /** For the container that is created, and removed at once, to prove that the image is whole. */
   readonly marks?: Marks;
   readonly clock?: Clock;
@@ -42,12 +49,12 @@ export interface SendImageResult {
   readonly targetId: string;
   readonly layersTotal: number;
   readonly layersSent: number;
-  /** What went to the target through this process. */
+  /** What went to the target. */
   readonly bytesSent: number;
   /** What the target had already and was left out. */
   readonly bytesSkipped: number;
   /** Tags that meant another image at the target before, as `docker load` would have moved them too. */
-  readonly retagged: readonly { readonly reference: string; readonly previousId: string }[];
+  readonly retagged: readonly Retagged[];
   /** Rungs of the ladder that did not hold, with the reason. */
   readonly fellThrough: readonly string[];
 }
@@ -99,6 +106,11 @@ export async function sendImage(options: SendImageOptions): Promise<SendImageRes
     if ('id' in partial) return finish(partial.id, 'Layers', partial.sent);
     fellThrough.push(`missing layers alone did not do: ${partial.failed}`);
   }
+  if (options.over !== undefined) {
+    const direct = await tryLoad(options, image, 0, options.over);
+    if ('id' in direct) return finish(direct.id, 'Whole', direct.sent);
+    fellThrough.push(`not from server to server: ${direct.failed}`);
+  }
   const whole = await tryLoad(options, image, 0);
   if ('id' in whole) return finish(whole.id, 'Whole', whole.sent);
   throw whole.error;
@@ -121,7 +133,7 @@ function requireArchitecture(image: ImageCapture, target: Engine): void {
 }
 
 /** What the target has of the image: all of it, or how many of its lowest layers. */
-async function takeStock(
+export async function takeStock(
   target: Engine,
   image: ImageCapture,
   signal: AbortSignal | undefined,
@@ -156,16 +168,26 @@ async function imageIds(engine: Engine, signal: AbortSignal | undefined): Promis
 type LoadAttempt = { readonly id: string; readonly sent: Sent } | { readonly failed: string; readonly error: unknown };
 
 /** One load, without the lowest `prefix` layers. What failed is an answer here, since there is another way. */
-async function tryLoad(options: SendImageOptions, image: ImageCapture, prefix: number): Promise<LoadAttempt> {
+async function tryLoad(
+  options: SendImageOptions,
+  image: ImageCapture,
+  prefix: number,
+  over?: ImageLink,
+): Promise<LoadAttempt> {
   try {
-    return await load(options, image, prefix);
+    return await load(options, image, prefix, over);
   } catch (error) {
     if (options.signal?.aborted === true) throw error;
     return { failed: messageOf(error), error };
   }
 }
 
-async function load(options: SendImageOptions, image: ImageCapture, prefix: number): Promise<LoadAttempt> {
+async function load(
+  options: SendImageOptions,
+  image: ImageCapture,
+  prefix: number,
+  over: ImageLink | undefined,
+): Promise<LoadAttempt> {
   const { source, target, signal } = options;
   const dropper = layerDropper(image.layers, prefix);
   const expected = await expectedBytes(source, image, prefix, signal);
@@ -173,7 +195,36 @@ async function load(options: SendImageOptions, image: ImageCapture, prefix: numb
   const report = (phase: ImageProgress['phase']): void =>
     options.onProgress?.({ phase, bytesDone: bytesSent, bytesTotal: Math.max(expected, bytesSent) });
   report('Sending');
+  const onBytes = (sum: number): void => {
+    bytesSent = sum;
+    report('Sending');
+  };
+  if (over === undefined) await relayArchive(options, image, dropper, onBytes);
+  else await sendOverLink({ ...over, imageId: image.id, onBytes, signal });
+  report('Verifying');
+  const id = await findLoaded(target, image, signal);
+  const broken =
+    id === undefined ? 'no such image there after the load' : await whyUnusable(target, id, image, options);
+  if (id === undefined || broken !== undefined) {
+    throw new GridferryError(
+      'GF_IMAGE_NOT_VERIFIED',
+      `The image did not arrive whole on ${target.host.name}: ${broken ?? ''}; see that engine's log.`,
+      { class: 'retryable' },
+    );
+  }
+  const layersSent = image.layers.filter((layer) => !dropper.dropped.has(layer)).length;
+  return { id, sent: { layersSent, bytesSent, bytesSkipped: dropper.skippedBytes } };
+}
 
+/** Saves the image at the source and loads it at the target, through this process. */
+async function relayArchive(
+  options: SendImageOptions,
+  image: ImageCapture,
+  dropper: LayerDropper,
+  onBytes: (sum: number) => void,
+): Promise<void> {
+  const { source, target, signal } = options;
+  let sum = 0;
   const archive = await dockerStream(source, {
     method: 'GET',
     path: ['images', image.id, 'get'],
@@ -190,28 +241,12 @@ async function load(options: SendImageOptions, image: ImageCapture, prefix: numb
         ...(signal === undefined ? {} : { signal }),
         ...(options.clock === undefined ? {} : { clock: options.clock }),
         limit: options.limit,
-        onBytes(bytes) {
-          bytesSent += bytes;
-          report('Sending');
-        },
+        onBytes: (bytes) => onBytes((sum += bytes)),
       },
     );
   } finally {
     archive.destroy();
   }
-  report('Verifying');
-  const id = await findLoaded(target, image, signal);
-  const broken =
-    id === undefined ? 'no such image there after the load' : await whyUnusable(target, id, image, options);
-  if (id === undefined || broken !== undefined) {
-    throw new GridferryError(
-      'GF_IMAGE_NOT_VERIFIED',
-      `The image did not arrive whole on ${target.host.name}: ${broken ?? ''}; see that engine's log.`,
-      { class: 'retryable' },
-    );
-  }
-  const layersSent = image.layers.filter((layer) => !dropper.dropped.has(layer)).length;
-  return { id, sent: { layersSent, bytesSent, bytesSkipped: dropper.skippedBytes } };
 }
 
 async function findLoaded(
@@ -223,7 +258,7 @@ async function findLoaded(
 }
 
 /** Sum of the sizes that the image's history gives for the layers above the prefix. */
-async function expectedBytes(
+export async function expectedBytes(
   source: Engine,
   image: ImageCapture,
   prefix: number,
@@ -279,51 +314,4 @@ async function whyUnusable(
     if (options.signal?.aborted === true) throw error;
     return messageOf(error);
   }
-}
-
-async function tagAll(
-  target: Engine,
-  id: string,
-  references: readonly string[],
-  signal: AbortSignal | undefined,
-): Promise<SendImageResult['retagged']> {
-  const retagged: { reference: string; previousId: string }[] = [];
-  for (const reference of references) {
-    const { repository, tag } = splitReference(reference);
-    // A reference by digest or id is not a tag: it holds, or there is nothing to set.
-    if (tag === undefined) continue;
-    const before = await orUndefined(captureImage(target, reference, signal));
-    if (before?.id === id) continue;
-    await dockerCall(target, {
-      method: 'POST',
-      path: ['images', id, 'tag'],
-      query: { repo: repository, tag },
-      doing: `tag the image as ${reference}`,
-      ...(signal === undefined ? {} : { signal }),
-    });
-    if (before !== undefined) retagged.push({ reference, previousId: before.id });
-  }
-  return retagged;
-}
-
-/** Gives a tag to another image, if it still names the expected one and the other one is still there. */
-export async function moveTag(
-  engine: Engine,
-  reference: string,
-  images: { readonly from: string; readonly to: string },
-  signal?: AbortSignal,
-): Promise<void> {
-  const present = await orUndefined(captureImage(engine, reference, signal));
-  const wanted = await orUndefined(captureImage(engine, images.to, signal));
-  if (present?.id !== images.from || wanted === undefined) return;
-  await tagAll(engine, wanted.id, [reference], signal);
-}
-
-/** `host:5000/team/app:1` → the repository and the tag; no tag for `app@sha256:…` and bare ids. */
-export function splitReference(reference: string): { readonly repository: string; readonly tag: string | undefined } {
-  if (reference.includes('@') || /^(?:sha256:)?[0-9a-f]{64}$/.test(reference))
-    return { repository: reference, tag: undefined };
-  const colon = reference.lastIndexOf(':');
-  if (colon <= reference.lastIndexOf('/')) return { repository: reference, tag: 'latest' };
-  return { repository: reference.slice(0, colon), tag: reference.slice(colon + 1) };
 }

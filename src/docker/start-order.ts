@@ -9,13 +9,7 @@ import type { ContainerCapture } from './container-capture.ts';
  * Throws `GF_DOCKER_DEPENDENCY_CYCLE`.
  */
 export function startOrder(containers: readonly ContainerCapture[]): ContainerCapture[] {
-  const byName = new Map(containers.map((container) => [container.name, container]));
-  const byService = new Map<string, ContainerCapture[]>();
-  for (const container of containers) {
-    const service = labelsOf(container)[COMPOSE.service];
-    if (service !== undefined) byService.set(service, [...(byService.get(service) ?? []), container]);
-  }
-
+  const needsOf = dependencies(containers);
   const ordered: ContainerCapture[] = [];
   const state = new Map<string, 'open' | 'done'>();
   const visit = (container: ContainerCapture, path: readonly string[]): void => {
@@ -28,14 +22,45 @@ export function startOrder(containers: readonly ContainerCapture[]): ContainerCa
       );
     }
     state.set(container.name, 'open');
-    const services = dependsOn(labelsOf(container)).flatMap((service) => byService.get(service) ?? []);
-    const named = container.needs.flatMap((need) => byName.get(need.container) ?? []);
-    for (const dependency of [...services, ...named]) visit(dependency, [...path, container.name]);
+    for (const dependency of needsOf(container)) visit(dependency, [...path, container.name]);
     state.set(container.name, 'done');
     ordered.push(container);
   };
   for (const container of containers) visit(container, []);
   return ordered;
+}
+
+/**
+ * The same order in waves: those of one wave do not depend on each other, and each depends on one of the wave before it.
+ *
+ * Throws `GF_DOCKER_DEPENDENCY_CYCLE`.
+ */
+export function startWaves(containers: readonly ContainerCapture[]): ContainerCapture[][] {
+  const needsOf = dependencies(containers);
+  const waveOf = new Map<string, number>();
+  const waves: ContainerCapture[][] = [];
+  for (const container of startOrder(containers)) {
+    const wave = Math.max(0, ...needsOf(container).map(({ name }) => (waveOf.get(name) ?? 0) + 1));
+    waveOf.set(container.name, wave);
+    (waves[wave] ??= []).push(container);
+  }
+  return waves;
+}
+
+/** What has to be there before each of these containers. */
+function dependencies(
+  containers: readonly ContainerCapture[],
+): (container: ContainerCapture) => readonly ContainerCapture[] {
+  const byName = new Map(containers.map((container) => [container.name, container]));
+  const byService = new Map<string, ContainerCapture[]>();
+  for (const container of containers) {
+    const service = labelsOf(container)[COMPOSE.service];
+    if (service !== undefined) byService.set(service, [...(byService.get(service) ?? []), container]);
+  }
+  return (container) => [
+    ...dependsOn(labelsOf(container)).flatMap((service) => byService.get(service) ?? []),
+    ...container.needs.flatMap((need) => byName.get(need.container) ?? []),
+  ];
 }
 
 export function labelsOf(container: ContainerCapture): Readonly<Record<string, string>> {

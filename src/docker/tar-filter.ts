@@ -30,26 +30,33 @@ export async function* filterTar(source: AsyncIterable<Uint8Array>, filter: TarF
   const input = new ByteReader(source);
   /** Extended headers wait here until the entry they belong to is decided. */
   let pending: Buffer[] = [];
+  let flags = '';
   let extended: Extended = {};
   for (;;) {
     const header = await input.exactly(BLOCK);
     if (header === undefined) return;
     if (isZero(header)) {
-      // The end mark, and whatever padding follows it.
+      // The end mark. Readers that go on after it would see what nobody decided about: only padding may follow.
       yield header;
       for (;;) {
         const rest = await input.some(64 * 1024);
         if (rest === undefined) return;
+        if (!isZero(rest)) throw hostile('something follows its end');
         yield rest;
       }
     }
     const raw = decodeHeader(header);
     const padded = Math.ceil(raw.size / BLOCK) * BLOCK;
     if (EXTENSIONS.includes(raw.flag)) {
-      if (raw.size > MAX_METADATA) throw corrupt('an extended header is too large');
-      const content = (await input.exactly(padded)) ?? Buffer.alloc(0);
-      pending.push(header, content);
-      extended = extend(extended, raw.flag, content.subarray(0, raw.size));
+      if (raw.size > MAX_METADATA) throw hostile('an extended header is too large');
+      const content = await input.exactly(padded);
+      if (content === undefined && padded > 0) throw corrupt('it ends in the middle of an extended header');
+      flags += raw.flag;
+      // Readers differ in which of several headers they heed (Go heeds the last pax header, and GNU names above pax ones):
+      // an entry could be called one thing here and another there. And each of them waits in memory.
+      if (!/^(?:g?x?|L?K?|K?L?)$/.test(flags)) throw hostile('an entry has several extended headers of a kind');
+      pending.push(header, content ?? Buffer.alloc(0));
+      extended = extend(extended, raw.flag, (content ?? Buffer.alloc(0)).subarray(0, raw.size));
       continue;
     }
     const size = extended.size ?? raw.size;
@@ -64,8 +71,7 @@ export async function* filterTar(source: AsyncIterable<Uint8Array>, filter: TarF
       yield* pending;
       yield header;
     }
-    pending = [];
-    extended = {};
+    [pending, flags, extended] = [[], '', {}];
     yield* content(input, entry, keep, filter);
   }
 }
@@ -120,9 +126,13 @@ function decodeHeader(block: Buffer): RawHeader {
   let actual = 8 * 0x20;
   for (let at = 0; at < BLOCK; at += 1) if (at < 148 || at >= 156) actual += block[at] ?? 0;
   if (sum !== actual) throw corrupt('a header has a wrong checksum');
-  const isUstar = block.subarray(257, 262).toString('latin1') === 'ustar';
-  const isGnu = block.subarray(257, 264).toString('latin1') === 'ustar  ';
-  const prefix = isUstar && !isGnu ? text(block.subarray(345, 500)) : '';
+  const magic = block.subarray(257, 265).toString('latin1');
+  const isUstar = magic === 'ustar\x0000';
+  // Anything else could have its prefix read by one program and ignored by another.
+  const isKnown = isUstar || magic === 'ustar  \0' || magic === '\0'.repeat(8);
+  if (!isKnown || block.subarray(508, 512).toString('latin1') === 'tar\0')
+    throw hostile('a header is in no known format');
+  const prefix = isUstar ? text(block.subarray(345, 500)) : '';
   const name = text(block.subarray(0, 100));
   return {
     name: prefix === '' ? name : `${prefix}/${name}`,
@@ -135,15 +145,23 @@ function decodeHeader(block: Buffer): RawHeader {
 function extend(before: Extended, flag: string, content: Buffer): Extended {
   if (flag === 'L') return { ...before, path: text(content) };
   if (flag === 'K') return { ...before, linkPath: text(content) };
-  if (flag === 'g') return before;
   const after: Extended = { ...before };
   for (const [key, value] of paxRecords(content)) {
+    // Some readers apply it to all entries that follow, some to none; and a sparse file has its name and size elsewhere.
+    const isAmbiguous = flag === 'g' && ['path', 'linkpath', 'size'].includes(key);
+    if (isAmbiguous || key.startsWith('GNU.sparse.')) throw hostile(`an extended header sets ${key}`);
     if (key === 'path') after.path = value.toString('utf8');
     if (key === 'linkpath') after.linkPath = value.toString('utf8');
-    if (key === 'size') after.size = Number(value.toString('latin1'));
+    if (key === 'size') after.size = decimal(value.toString('latin1'));
   }
-  if (after.size !== undefined && !Number.isSafeInteger(after.size)) throw corrupt('a size is no number');
   return after;
+}
+
+/** Not `Number`, which also reads `-1`, `1e3`, `0x10` and nothing at all. */
+function decimal(digits: string): number {
+  const value = /^\d+$/.test(digits) ? Number(digits) : Number.NaN;
+  if (!Number.isSafeInteger(value)) throw hostile('a size is no number of bytes');
+  return value;
 }
 
 /** Records of `LENGTH key=value\n`, whose length counts itself; values may be any bytes. */
@@ -151,11 +169,12 @@ function* paxRecords(content: Buffer): Generator<readonly [string, Buffer]> {
   let at = 0;
   while (at < content.length) {
     const space = content.indexOf(0x20, at);
-    const length = space < 0 ? 0 : Number(content.subarray(at, space).toString('latin1'));
-    if (!Number.isSafeInteger(length) || length < 5 || at + length > content.length) return;
+    const length = decimal(content.subarray(at, Math.max(space, at)).toString('latin1'));
     const record = content.subarray(space + 1, at + length - 1);
     const equals = record.indexOf(0x3d);
-    if (equals > 0) yield [record.subarray(0, equals).toString('utf8'), record.subarray(equals + 1)];
+    const isWhole = at + length <= content.length && content[at + length - 1] === 0x0a;
+    if (!isWhole || space + 1 >= at + length || equals < 1) throw hostile('an extended header cannot be read');
+    yield [record.subarray(0, equals).toString('utf8'), record.subarray(equals + 1)];
     at += length;
   }
 }
@@ -169,9 +188,10 @@ function text(field: Buffer): string {
 function parseSize(field: Buffer): number {
   const first = field[0] ?? 0;
   if ((first & 0x80) === 0) return parseOctal(field);
+  if ((first & 0x40) !== 0) throw hostile('a size is negative');
   let value = first & 0x3f;
   for (const byte of field.subarray(1)) value = value * 256 + byte;
-  if (!Number.isSafeInteger(value)) throw corrupt('a size is too large');
+  if (!Number.isSafeInteger(value)) throw hostile('a size is too large');
   return value;
 }
 
@@ -190,6 +210,14 @@ function corrupt(why: string): GridferryError {
   return new GridferryError('GF_ARCHIVE_CORRUPT', `The archive cannot be read: ${why}; it will be sent again.`, {
     class: 'retryable',
   });
+}
+
+/** What no engine writes, and two programs would read in two ways. */
+function hostile(why: string): GridferryError {
+  return new GridferryError(
+    'GF_ARCHIVE_HOSTILE',
+    `The archive was refused: ${why}, as no Docker engine writes it; find out what made it on the source server.`,
+  );
 }
 
 /** Reads a stream in the sizes asked for, holding no more than one chunk of it. */

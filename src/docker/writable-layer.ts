@@ -20,7 +20,7 @@ export interface WritableChanges {
 }
 
 /** Made anew by Docker or by the kernel in every container, or gone at every restart. */
-const VOLATILE: readonly string[] = [
+export const VOLATILE: readonly string[] = [
   '/run',
   '/var/run',
   '/tmp',
@@ -182,16 +182,20 @@ export function layerFilter(
 ): { decide(entry: TarEntry): 'keep' | 'drop' } {
   const base = posix.basename(root);
   const parent = posix.dirname(root);
+  /** Symbolic links that the archive itself makes: nothing may be put at their place, or through them. */
+  const links = new Set<string>();
   const place = (name: string): string => {
     const clean = cleanPath(name.replace(/^\.\//, ''));
     const escapes = name.startsWith('/') || name.includes('\0') || name.split('/').includes('..');
-    if (escapes || !(clean === base || clean.startsWith(`${base}/`))) {
+    const isInside = clean === base || clean.startsWith(`${base}/`);
+    const path = posix.join(parent, clean);
+    if (escapes || !isInside || [path, ...ancestors(path)].some((each) => links.has(each))) {
       throw new GridferryError(
         'GF_ARCHIVE_HOSTILE',
         `The archive of ${root} holds a name that leads out of it; the container's file system cannot be trusted, move it without its writable layer.`,
       );
     }
-    return posix.join(parent, clean);
+    return path;
   };
   return {
     decide(entry) {
@@ -203,6 +207,7 @@ export function layerFilter(
         skipped.push(path);
         return 'drop';
       }
+      if (entry.type === 'symlink') links.add(path);
       return 'keep';
     },
   };

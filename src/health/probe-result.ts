@@ -1,6 +1,7 @@
 import { connect, isIPv6 } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { messageOf } from '../errors.ts';
+import { noLookup } from '../security/addresses.ts';
 
 /** What came of looking once. */
 export type ProbeOutcome =
@@ -38,7 +39,7 @@ export interface ProbeResult {
 export type Dial = () => Duplex;
 
 export function openStream(address: string, port: number, dial: Dial | undefined): Duplex {
-  return dial?.() ?? connect({ host: address, port });
+  return dial?.() ?? connect({ host: address, port, lookup: noLookup });
 }
 
 /** `10.0.0.7:8080`, `[2001:db8::7]:8080` */

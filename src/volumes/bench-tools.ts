@@ -20,6 +20,8 @@ export interface RsyncTool {
   readonly version: string;
   readonly acls: boolean;
   readonly xattrs: boolean;
+  /** As `--compress-choice` names them; none before rsync 3.2. */
+  readonly compressions?: readonly string[];
 }
 
 /** A constant script: what is found is printed as `name value` lines. */
@@ -63,7 +65,9 @@ function parseRsync(lines: readonly string[]): RsyncTool | undefined {
   const version = /^rsync +version v?(\d+\.\d+\.\d+)/.exec(lines[0] ?? '')?.[1];
   if (version === undefined) return undefined;
   const words = lines.join(' ').split(/,\s*|\s{2,}/);
-  return { version, acls: words.includes('ACLs'), xattrs: words.includes('xattrs') };
+  const list = lines.findIndex((line) => line === 'Compress list:');
+  const compressions = list < 0 ? [] : (lines[list + 1] ?? '').trim().split(/\s+/);
+  return { version, acls: words.includes('ACLs'), xattrs: words.includes('xattrs'), compressions };
 }
 
 /** Whether a version is at least another one, both like `3.1.3`. */

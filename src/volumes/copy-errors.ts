@@ -1,7 +1,7 @@
 import { GridferryError } from '../errors.ts';
 
 export interface CopyFailure {
-  readonly tool: 'rsync' | 'tar';
+  readonly tool: 'rsync' | 'tar' | 'dd';
   readonly source: string;
   readonly target: string;
   readonly sourceCode: number | null;

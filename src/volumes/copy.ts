@@ -1,5 +1,9 @@
 import { systemClock, type Clock } from '../runtime/clock.ts';
 import { toolMissing } from './bench-tools.ts';
+import { copyInChannels } from './channels.ts';
+import type { Route } from './route.ts';
+import type { Compression } from './rsync-command.ts';
+import { overRoute, withoutLink } from './over-route.ts';
 import { rsyncPass } from './rsync-pass.ts';
 import { tarPass } from './tar-pass.ts';
 import type { Workbench } from './workbench.ts';
@@ -24,6 +28,12 @@ export interface CopyOptions {
   readonly onProgress?: (bytesOnWire: number, bytesDone?: number) => void;
   /** Bytes per second. */
   readonly bandwidthLimit?: number;
+  /** Through how many channels to send an empty target's files before the pass over everything; relayed copies only. */
+  readonly channels?: number;
+  /** Used where both ends' rsync can. Default: none. */
+  readonly compression?: Compression;
+  /** How the bytes travel. Default: through this process. */
+  readonly route?: Route;
   readonly clock?: Clock;
 }
 
@@ -34,6 +44,8 @@ export interface CopyPass {
   readonly totalFiles?: number;
   /** Sum of the sizes of the tree's files, in bytes. */
   readonly totalBytes?: number;
+  /** Of the contents, what the target did not have, in bytes; where the tool says so. */
+  readonly changedBytes?: number;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
   readonly durationMs: number;
@@ -45,11 +57,11 @@ export interface CopyPass {
 
 /**
  * One pass from source to target: afterwards the target is what the source was, as far as nothing changed meanwhile.
- * Bytes go through this process with bounded memory, so that the two servers need not reach each other and no key
- * travels. Repeating a pass, also after a broken one, only moves what differs.
+ * Bytes go by the given route: through this process with bounded memory, so that the two servers need not reach each other
+ * and no key travels, or straight from one to the other. Repeating a pass, also after a broken one, only moves what differs.
  *
  * Rejects with `GF_VOLUME_COPY_FAILED`, `GF_VOLUME_NO_SPACE`, `GF_VOLUME_VANISHED` (when not `running`),
- * `GF_VOLUME_PEER_REFUSED` and `GF_VOLUME_TOOL_MISSING`.
+ * `GF_VOLUME_PEER_REFUSED`, `GF_VOLUME_TOOL_MISSING`, and `GF_LINK_FAILED` where the route may not be left.
  */
 export async function copyTree(options: CopyOptions): Promise<CopyPass> {
   const clock = options.clock ?? systemClock;
@@ -63,9 +75,25 @@ export async function copyTree(options: CopyOptions): Promise<CopyPass> {
     if (bytesDone === undefined) options.onProgress?.(bytesOnWire);
     else options.onProgress?.(bytesOnWire, bytesDone);
   };
-  const pass = chooseTool(options) === 'rsync' ? rsyncPass : tarPass;
-  const result = await pass({ ...options, onProgress }, (bytes) => onProgress(bytes));
-  return { ...result, bytesOnWire, startedAt, durationMs: Math.round(clock.monotonic() - begin) };
+  const meterBytes = (bytes: number): void => onProgress(bytes);
+  const tool = chooseTool(options);
+  const isRelayed = options.route === undefined || options.route.mode === 'Relay';
+  if (tool === 'rsync' && isRelayed && (options.channels ?? 1) > 1 && options.only === undefined) {
+    await copyInChannels(options, meterBytes);
+  }
+  const inChannels = bytesOnWire;
+  const followed = { ...options, onProgress };
+  const result =
+    tool === 'rsync'
+      ? await overRoute(followed, (whole) => rsyncPass(whole, meterBytes))
+      : await tarPass(await withoutLink(followed, 'tar goes through the controller only'), meterBytes);
+  return {
+    ...result,
+    ...(result.changedBytes === undefined ? {} : { changedBytes: result.changedBytes + inChannels }),
+    bytesOnWire,
+    startedAt,
+    durationMs: Math.round(clock.monotonic() - begin),
+  };
 }
 
 function chooseTool({ source, target, tool }: CopyOptions): 'rsync' | 'tar' {

@@ -1,3 +1,4 @@
+import { envCommand, sudoCommand } from '../ssh/command-line.ts';
 import type { ExecOptions, SpawnOptions } from '../ssh/host.ts';
 import { findTools } from './bench-tools.ts';
 import { locationKey, type Workbench, type WorkbenchOptions } from './workbench.ts';
@@ -24,8 +25,9 @@ export async function openDirectWorkbench(
   const exec: Workbench['exec'] = (argv, options: ExecOptions = {}) => host.exec(argv, { ...options, root: true });
   const cancellable = signal ? { signal } : {};
   // Root's own umask decides otherwise, and the parent folder may be shared by transfers.
-  await exec(['mkdir', '-p', '-m', '700', workFolder], cancellable);
-  const tools = await findTools((argv, options) => exec(argv, { ...options, ...cancellable }));
+  const making = exec(['mkdir', '-p', '-m', '700', workFolder], cancellable);
+  const finding = findTools((argv, options) => exec(argv, { ...options, ...cancellable }));
+  const [, tools] = await Promise.all([making, finding]);
 
   return {
     name: host.name,
@@ -39,6 +41,10 @@ export async function openDirectWorkbench(
     },
     spawn: (argv, options: SpawnOptions = {}) => host.spawn(argv, { ...options, root: true }),
     exec,
+    hostCommand(argv, env) {
+      const command = envCommand(argv, env);
+      return host.user === 'root' ? command : sudoCommand(command);
+    },
     async close() {
       await exec(['rm', '-rf', '--', workFolder]);
     },

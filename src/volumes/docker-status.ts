@@ -11,3 +11,9 @@ export function isNotFound(error: unknown): boolean {
 export function isConflict(error: unknown): boolean {
   return dockerStatus(error) === 409;
 }
+
+/** For `catch`: what is not there is `undefined`. */
+export function ignoreNotFound(error: unknown): undefined {
+  if (!isNotFound(error)) throw error;
+  return undefined;
+}

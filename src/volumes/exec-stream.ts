@@ -69,5 +69,11 @@ async function takeApart(connection: Duplex, stdout: PassThrough, stderr: PassTh
 async function write(target: PassThrough, payload: Buffer): Promise<void> {
   // A reader that went away must not stop the other stream.
   if (target.destroyed || target.write(payload)) return;
-  await Promise.race([once(target, 'drain'), once(target, 'close')]);
+  // The one that does not come must not go on listening: there are millions of pieces.
+  const over = new AbortController();
+  try {
+    await Promise.race(['drain', 'close'].map((event) => once(target, event, { signal: over.signal })));
+  } finally {
+    over.abort();
+  }
 }

@@ -6,7 +6,7 @@
 export const perlManifest = String.raw`
 use strict; use warnings; use Config; use Fcntl qw(:DEFAULT :mode); use Errno qw(ENOENT ENOTDIR ENODATA ENOTSUP EPERM);
 
-my ($root, $mode, $out, $previous, $workers) = @ARGV;
+my ($root, $mode, $out, $previous, $workers, $since) = @ARGV;
 my $full = $mode eq 'full';
 my %calls = (
   x86_64 => [332, 195, 192], aarch64 => [291, 12, 9], riscv64 => [291, 12, 9], loongarch64 => [291, 12, 9],
@@ -16,7 +16,8 @@ my %calls = (
 my ($machine) = $Config{archname} =~ /^([a-z0-9_]+?)(?=-|$)/;
 my $numbers = $calls{$machine} or die "no call numbers for $machine\n";
 my ($STATX, $LLISTXATTR, $LGETXATTR) = @$numbers;
-my $SLACK = 2;
+# File systems stamp changes with the kernel's last tick; old ones with the last second or two.
+my ($TICK, $COARSE) = (100000000, 2000000000);
 
 my $buffer = "\0" x 256;
 sub status {
@@ -29,7 +30,7 @@ sub status {
   return { nlink => $nlink, uid => $uid, gid => $gid, mode => $mode, ino => $ino, size => $size, blocks => $blocks,
     ctime => sprintf('%d.%09d', $cs, $cn), mtime => sprintf('%d.%09d', $ms, $mn), rdev => "$rmaj:$rmin", dev => "$dmaj:$dmin" };
 }
-my $now = do {
+my $now = $since ne '' ? $since : do {
   my $spec = "\0" x 16;
   my %clock = (x86_64 => 228, aarch64 => 113, riscv64 => 113, loongarch64 => 113, i386 => 265, i486 => 265, i586 => 265,
     i686 => 265, arm => 263, powerpc64le => 246, ppc64le => 246, s390x => 260);
@@ -48,9 +49,16 @@ my ($earlier, $limit, $candidate);
 if ($previous ne '') {
   open(my $file, '<', "$previous.json") or die "$previous.json: $!\n";
   my ($started) = (join '', <$file>) =~ /"startedNs": ?"(\d+)"/ or die "$previous.json has no start\n";
-  $limit = [substr($started, 0, -9) - $SLACK, substr($started, -9)];
+  $limit = $started;
   open($earlier, '<', $previous) or die "$previous: $!\n";
   $candidate = next_candidate();
+}
+# Numbers of nanoseconds since the epoch do not fit into the floating point of 32-bit machines: in two parts.
+sub later {
+  my ($seconds, $nanos, $time) = @_;
+  my $slack = $nanos eq '000000000' ? $COARSE : $TICK;
+  my $ahead = ($seconds - substr($time, 0, -9)) * 1e9 + $nanos - substr($time, -9);
+  return $ahead > -$slack;
 }
 sub next_candidate {
   while (defined(my $line = <$earlier>)) {
@@ -60,7 +68,7 @@ sub next_candidate {
     next if length($fields[12]) != 64;
     my ($ctime, $inode) = split / /, $local;
     my ($seconds, $nanos) = split /\./, $ctime;
-    next if $seconds > $limit->[0] || ($seconds == $limit->[0] && $nanos > $limit->[1]);
+    next if later($seconds, $nanos, $limit);
     (my $key = $fields[0]) =~ tr{/}{\x01};
     return [$key, "$fields[5] $fields[6] $ctime $inode", $fields[12]];
   }
@@ -114,6 +122,7 @@ sub hole_bytes {
   return $total;
 }
 
+exit 75 if (<STDIN> // '') ne "go\n";
 my %sum = (entries => 0, files => 0, bytes => 0, hashedBytes => 0, reusedBytes => 0, skippedMounts => 0, unreadable => 0,
   allocatedBytes => 0, inodes => 0);
 my (%links, $jobs);
@@ -258,6 +267,9 @@ sub digester {
   return $pipe;
 }
 my ($shared_digest, $holes_digest) = (digester("$out.digest"), digester("$out.holes"));
+# Files with holes that the summary names.
+my $most_hollow = 1000;
+my %hollow;
 open(my $lines, '<', "$out.meta") or die "$out.meta: $!\n";
 while (defined(my $line = <$lines>)) {
   my ($shared, $holes, $local) = split /\t/, $line;
@@ -272,7 +284,11 @@ while (defined(my $line = <$lines>)) {
   }
   print $final "$shared\t$holes\t$local";
   print $shared_digest "$shared\n";
-  print $holes_digest substr($shared, 0, index($shared, ' ')), " $holes\n" if $holes;
+  if ($holes) {
+    my $path = substr($shared, 0, index($shared, ' '));
+    print $holes_digest "$path $holes\n";
+    $hollow{$path} = $holes if keys %hollow <= $most_hollow;
+  }
 }
 close($final) or die "$out.new: $!\n";
 close($shared_digest) or die "b2sum failed\n";
@@ -283,8 +299,11 @@ for my $name ('digest', 'holes') {
   $digests{$name} = substr(<$file>, 0, 64);
 }
 unlink "$out.meta", "$out.todo", "$out.digest", "$out.holes", map { "$out.hash$_" } 0 .. $count - 1;
+sub quoted { my $text = shift; $text =~ s/(["\\])/\\$1/g; return "\"$text\"" }
+my $told = join(', ', map { quoted($_) . ": $hollow{$_}" } sort keys %hollow);
 my $text = '{' . join(', ', (map { "\"$_\": $sum{$_}" } sort keys %sum), "\"startedNs\": \"$now\"",
-  "\"digest\": \"$digests{digest}\"", "\"holesDigest\": \"$digests{holes}\"") . '}';
+  "\"digest\": \"$digests{digest}\"", "\"holesDigest\": \"$digests{holes}\"",
+  keys %hollow <= $most_hollow ? "\"holes\": {$told}" : ()) . '}';
 open(my $json, '>', "$out.json.new") or die "$out.json.new: $!\n";
 print $json $text;
 close($json) or die "$out.json.new: $!\n";

@@ -1,18 +1,24 @@
 /**
  * Writes a manifest with Python 3 (see `manifest-record.ts` for the format). Arguments: root, `full` or `metadata`, the
- * manifest to write, an earlier manifest or '', and how many processes may hash. Prints a summary as JSON.
+ * manifest to write, an earlier manifest or '', how many processes may hash, and the time since which changes may be in it
+ * (nanoseconds since the epoch), or '' for now. It begins when a line `go` comes on its
+ * input, and ends without a trace when none comes. Prints a summary as JSON.
  *
  * `manifest-perl.ts` does the same, byte for byte: a source with one and a target with the other must agree.
  */
 export const pythonManifest = String.raw`
-import errno, hashlib, json, os, re, stat, sys, time
+import errno, hashlib, itertools, json, os, re, stat, sys, time
 
 root, mode, out, previous, workers = os.fsencode(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5])
 full = mode == 'full'
-started = time.time_ns()
+# Not later than when what was in mapped memory began to be written back.
+started = int(sys.argv[6] or time.time_ns())
 plain = re.compile(rb'[!-$&-~]+').fullmatch
 table = [bytes([c]) if 0x21 <= c <= 0x7e and c != 0x25 else b'%%%02x' % c for c in range(256)]
-SLACK = 2000000000
+# File systems stamp changes with the kernel's last tick; old ones with the last second or two.
+TICK, COARSE = 100000000, 2000000000
+# Files with holes that the summary names.
+MOST_HOLLOW = 1000
 
 def escape(raw):
     return raw if plain(raw) else b''.join([table[c] for c in raw])
@@ -31,7 +37,7 @@ def previous_entries():
         return
     with open(previous + '.json') as file:
         limit = json.load(file)['startedNs']
-    limit = int(limit) - SLACK
+    limit = int(limit)
     with open(previous, 'rb') as file:
         for line in file:
             shared, _, local = line.rstrip(b'\n').split(b'\t')
@@ -41,11 +47,14 @@ def previous_entries():
             ctime, inode, _ = local.split(b' ')
             seconds, nanos = ctime.split(b'.')
             # Written that close to its own hashing, a file may have changed again without a new ctime.
-            if int(seconds) * 1000000000 + int(nanos) > limit:
+            slack = COARSE if nanos == b'000000000' else TICK
+            if int(seconds) * 1000000000 + int(nanos) > limit - slack:
                 continue
             yield fields[0].replace(b'/', b'\x01'), (fields[5], fields[6], ctime, inode), fields[12]
 
+# Some are read ahead, while there is nothing else to do.
 earlier = previous_entries()
+earlier = itertools.chain(list(itertools.islice(earlier, 100000)), earlier)
 candidate = next(earlier, None)
 
 def known_hash(key, identity):
@@ -107,6 +116,10 @@ def hole_bytes(path, st):
         return 0
     finally:
         os.close(fd)
+
+# Everything that can be done without looking at the tree is done: the word to begin comes on the input, after the program.
+if sys.stdin.buffer.readline() != b'go\n':
+    sys.exit(75)
 
 summary = dict(entries=0, files=0, bytes=0, hashedBytes=0, reusedBytes=0, skippedMounts=0, unreadable=0,
                allocatedBytes=0, inodes=0,
@@ -252,6 +265,7 @@ for pid in children_pids:
 results = [open('%s.hash%d' % (out, number), 'rb') for number in range(count)]
 heads = [file.readline() for file in results]
 digest, holes_digest, index = hashlib.blake2b(digest_size=32), hashlib.blake2b(digest_size=32), 0
+hollow = {}
 with open(out + '.meta', 'rb') as lines, open(out + '.new', 'wb', 1 << 20) as final:
     for line in lines:
         shared, holes, local = line.split(b'\t')
@@ -268,11 +282,16 @@ with open(out + '.meta', 'rb') as lines, open(out + '.new', 'wb', 1 << 20) as fi
         final.write(b'%s\t%s\t%s' % (shared, holes, local))
         digest.update(shared + b'\n')
         if holes != b'0':
-            holes_digest.update(shared[:shared.index(b' ')] + b' ' + holes + b'\n')
+            path = shared[:shared.index(b' ')]
+            holes_digest.update(path + b' ' + holes + b'\n')
+            if len(hollow) <= MOST_HOLLOW:
+                hollow[path.decode()] = int(holes)
 for file in results:
     file.close()
 summary['digest'] = digest.hexdigest()
 summary['holesDigest'] = holes_digest.hexdigest()
+if len(hollow) <= MOST_HOLLOW:
+    summary['holes'] = hollow
 for name in ['.meta', '.todo'] + ['.hash%d' % number for number in range(count)]:
     os.unlink(out + name)
 text = json.dumps(summary)

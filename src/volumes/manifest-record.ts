@@ -105,17 +105,21 @@ export async function* mergeRecords(
   }
 }
 
-/** What differs between an entry of the source and the same entry of the target; empty when nothing does. */
-export function differingFields(source: ManifestRecord, target: ManifestRecord): string[] {
+/**
+ * What differs between an entry of the source and the same entry of the target; empty when nothing does.
+ *
+ * @param holes Whether a hole of the source that is filled with zeros at the target counts.
+ */
+export function differingFields(source: ManifestRecord, target: ManifestRecord, holes = true): string[] {
   const what: string[] = sharedFields.filter((_, index) => source.fields[index] !== target.fields[index]);
   if (source.fields[12] === '!' || target.fields[12] === '!') {
     if (!what.includes('content')) what.push('content');
   }
-  if (!what.includes('size') && lostHoles(source.holes, target.holes)) what.push('holes');
+  if (holes && !what.includes('size') && lostHoles(source.holes, target.holes)) what.push('holes');
   return what;
 }
 
 /** Block sizes differ between file systems, so a hole may shrink a little at its edges; more than that was filled. */
-function lostHoles(source: number, target: number): boolean {
+export function lostHoles(source: number, target: number): boolean {
   return source - target > Math.max(65_536, source / 10) || (source > 0 && target === 0 && source >= 4096);
 }

@@ -1,7 +1,10 @@
 import { GridferryError } from '../errors.ts';
+import type { ExecResult } from '../ssh/host.ts';
 import { plainEnvironment, toolMissing } from './bench-tools.ts';
 import { perlManifest } from './manifest-perl.ts';
 import { pythonManifest } from './manifest-python.ts';
+import { standBy } from './standby.ts';
+import type { Standby } from './standby.ts';
 import type { Workbench } from './workbench.ts';
 
 /** A manifest in a file on its server: what was found under one path, and a digest of it. */
@@ -12,6 +15,8 @@ export interface ManifestHandle {
   /** Covers everything that must be equal on both sides. */
   readonly digest: string;
   readonly holesDigest: string;
+  /** The bytes of each file with holes, by escaped path; undefined where there are more such files than are told. */
+  readonly holes: Readonly<Record<string, number>> | undefined;
   readonly entries: number;
   readonly inodes: number;
   /** Regular files, hard links counted each. */
@@ -45,7 +50,7 @@ export interface ManifestOptions {
    * Default: for a full manifest without an earlier one.
    */
   readonly settle?: boolean;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -54,26 +59,49 @@ export interface ManifestOptions {
  * Rejects with `GF_VOLUME_TOOL_MISSING` and `GF_VOLUME_MANIFEST_FAILED`.
  */
 export async function buildManifest(bench: Workbench, path: string, options: ManifestOptions): Promise<ManifestHandle> {
-  const { mode, name, previous, signal } = options;
-  if (!/^[a-z0-9-]{1,60}$/i.test(name)) throw new Error(`'${name}' cannot name a manifest`);
-  const begin = performance.now();
-  const program = chooseProgram(bench);
-  const file = `${bench.workFolder}/${name}.manifest`;
-  const run = {
-    env: plainEnvironment,
-    timeoutMs: 24 * 3_600_000,
-    allowFailure: true,
-    ...(signal ? { signal } : {}),
-  };
+  const { mode, previous } = options;
   const settle = options.settle ?? (mode === 'full' && previous === undefined);
-  if (settle) await bench.exec(['sh', '-c', 'sync -f "$0" 2>/dev/null || sync', path], run);
-  const workers = String(Math.min(bench.tools.cpus, 4));
-  // The root itself may be a link (a symbolic link to a folder): what it leads to is meant, as for rsync.
-  const root = path.replace(/\/+$/, '');
-  const result = await bench.exec([...program.argv, root, mode, file, previous?.file ?? '', workers], {
-    ...run,
-    input: program.source,
-  });
+  const { argv, source } = programFor(bench, path, options);
+  const command = settle ? ['sh', '-c', SETTLED, 'sh', path, ...argv] : [...argv, ''];
+  return judge(bench, path, options, (limits) => bench.exec(command, { ...limits, input: source + GO }));
+}
+
+/**
+ * The same with everything done but the look at the files: the program is there, and has read what it can of the earlier
+ * manifest. It settles nothing. Rejects as `buildManifest`.
+ */
+export async function standbyManifest(
+  bench: Workbench,
+  path: string,
+  options: Omit<ManifestOptions, 'settle'>,
+): Promise<Standby<ManifestHandle>> {
+  const { argv, source } = programFor(bench, path, options);
+  const program = await standBy(bench, [...argv, ''], { input: source, env: run.env });
+  return {
+    go: (signal) => judge(bench, path, { ...options, signal }, (limits) => program.go({ ...limits, input: GO })),
+    cancel: () => program.cancel(),
+  };
+}
+
+const GO = 'go\n';
+const run = { env: plainEnvironment, timeoutMs: 24 * 3_600_000, allowFailure: true };
+
+/** Writes back, and then runs the program with the time at which that began; '' where `date` knows no nanoseconds. */
+const SETTLED = `path=$1; shift
+since=$(date +%s%N)
+case $since in *[!0-9]*) since= ;; esac
+[ \${#since} -eq 19 ] || since=
+sync -f "$path" 2>/dev/null || sync
+exec "$@" "$since"`;
+
+async function judge(
+  bench: Workbench,
+  path: string,
+  { mode, name, signal }: Pick<ManifestOptions, 'mode' | 'name' | 'signal'>,
+  program: (limits: typeof run & { readonly signal?: AbortSignal }) => Promise<ExecResult>,
+): Promise<ManifestHandle> {
+  const begin = performance.now();
+  const result = await program({ ...run, ...(signal ? { signal } : {}) });
   if (result.exitCode !== 0) {
     throw new GridferryError(
       'GF_VOLUME_MANIFEST_FAILED',
@@ -81,7 +109,7 @@ export async function buildManifest(bench: Workbench, path: string, options: Man
       { class: 'retryable' },
     );
   }
-  return handleOf(bench, file, mode, result.stdout, performance.now() - begin);
+  return handleOf(bench, fileOf(bench, name), mode, result.stdout, performance.now() - begin);
 }
 
 /** A manifest that an earlier process left on the bench; undefined when there is none, or only a part of one. */
@@ -90,7 +118,7 @@ export async function findManifest(
   name: string,
   mode: ManifestMode,
 ): Promise<ManifestHandle | undefined> {
-  const file = `${bench.workFolder}/${name}.manifest`;
+  const file = fileOf(bench, name);
   // The summary is written last and removed first: where it is, the manifest is whole.
   const { stdout, exitCode } = await bench.exec(['cat', `${file}.json`], { allowFailure: true });
   return exitCode === 0 ? handleOf(bench, file, mode, stdout, 0) : undefined;
@@ -110,6 +138,7 @@ function handleOf(
     mode,
     digest: summary.digest,
     holesDigest: summary.holesDigest,
+    holes: summary.holes,
     entries: summary.entries,
     inodes: summary.inodes,
     files: summary.files,
@@ -124,10 +153,40 @@ function handleOf(
   };
 }
 
-function chooseProgram({ name, tools }: Workbench): { argv: string[]; source: string } {
-  // -I and -S: nothing of the user's or of the server's own additions is loaded. The program itself comes on stdin.
-  if (tools.python3) return { argv: ['python3', '-I', '-S', '-'], source: pythonManifest };
-  if (tools.perl && tools.b2sum) return { argv: ['perl', '-'], source: perlManifest };
+/**
+ * The command of the program that writes the manifest, but for its last argument, the time since which changes may be in
+ * it; and the program's text, which it reads from its input first.
+ */
+function programFor(
+  bench: Workbench,
+  path: string,
+  { mode, name, previous }: ManifestOptions,
+): { readonly argv: readonly string[]; readonly source: string } {
+  if (!/^[a-z0-9-]{1,60}$/i.test(name)) throw new Error(`'${name}' cannot name a manifest`);
+  const { interpreter, source } = chooseProgram(bench);
+  // The root itself may be a link (a symbolic link to a folder): what it leads to is meant, as for rsync.
+  const root = path.replace(/\/+$/, '');
+  const workers = String(Math.min(bench.tools.cpus, 4));
+  const length = String(Buffer.byteLength(source));
+  const file = fileOf(bench, name);
+  return { argv: [...interpreter, length, root, mode, file, previous?.file ?? '', workers], source };
+}
+
+function fileOf(bench: Workbench, name: string): string {
+  return `${bench.workFolder}/${name}.manifest`;
+}
+
+const PYTHON_LOADER =
+  "import sys; n = int(sys.argv.pop(1)); exec(compile(sys.stdin.buffer.read(n), 'manifest', 'exec'))";
+const PERL_LOADER = 'read(STDIN, my $program, shift); eval $program; die $@ if $@';
+
+function chooseProgram({ name, tools }: Workbench): {
+  readonly interpreter: readonly string[];
+  readonly source: string;
+} {
+  // -I and -S: nothing of the user's or of the server's own additions is loaded.
+  if (tools.python3) return { interpreter: ['python3', '-I', '-S', '-c', PYTHON_LOADER], source: pythonManifest };
+  if (tools.perl && tools.b2sum) return { interpreter: ['perl', '-e', PERL_LOADER], source: perlManifest };
   throw toolMissing(
     name,
     "Python 3 and no Perl with 'b2sum', and nothing else reads attributes exactly",

@@ -22,7 +22,11 @@ export async function measureTree(bench: Workbench, path: string, signal?: Abort
 }
 
 /** Whether there is nothing below a path, or no such path. The `lost+found` of a fresh file system is nothing. */
-export async function isEmptyTree(bench: Workbench, path: string, signal?: AbortSignal): Promise<boolean> {
+export async function isEmptyTree(
+  bench: Pick<Workbench, 'exec'>,
+  path: string,
+  signal?: AbortSignal,
+): Promise<boolean> {
   const script =
     '[ -e "$0" ] || [ -L "$0" ] || exit 0; [ -d "$0" ] || { echo file; exit 0; }; ls -A -- "$0" | grep -vx "lost+found" | head -n 1';
   const { stdout } = await bench.exec(['sh', '-c', script, path], signal ? { signal } : {});

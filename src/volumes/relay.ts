@@ -1,7 +1,8 @@
 import { Transform, type TransformCallback } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { HostProcess } from '../ssh/host.ts';
+import { collectYoung } from '../runtime/collect-young.ts';
 import { systemClock, type Clock } from '../runtime/clock.ts';
+import type { HostProcess } from '../ssh/host.ts';
 
 export interface RelayOptions {
   /** Called with the number of bytes that just passed, in either direction. */
@@ -88,11 +89,23 @@ function bucket(bytesPerSecond: number, clock: Clock): Bucket {
   };
 }
 
+/** What passes leaves about three times as much garbage outside the heap: after so many bytes it is collected. */
+const COLLECT_BYTES = 4 << 20;
+let uncollected = 0;
+
+function account(bytes: number): void {
+  uncollected += bytes;
+  if (uncollected < COLLECT_BYTES) return;
+  uncollected = 0;
+  collectYoung();
+}
+
 function meter(onBytes: (bytes: number) => void, limiter: Bucket | undefined): Transform {
   return new Transform({
     highWaterMark: 1 << 18,
     transform(chunk: Buffer, _encoding, done: TransformCallback) {
       onBytes(chunk.length);
+      account(chunk.length);
       if (limiter) limiter(chunk.length, () => done(null, chunk));
       else done(null, chunk);
     },

@@ -9,9 +9,15 @@ export interface RsyncAbilities {
   readonly exactTimes: boolean;
   /** Holes survive an update in place (since 3.1.3). */
   readonly sparseInPlace: boolean;
+  /** In the order they are to be preferred in (`--compress-choice`, since 3.2.0). */
+  readonly compressions: readonly Compression[];
   /** The source's access times are left alone (`--open-noatime`, since 3.2.3). Only the sender needs it. */
   readonly leavesAccessTimes: boolean;
 }
+
+/** zstd shrinks more; lz4 costs next to nothing. */
+export const compressions = ['zstd', 'lz4'] as const;
+export type Compression = (typeof compressions)[number];
 
 export function commonAbilities(source: RsyncTool, target: RsyncTool): RsyncAbilities {
   const both = (version: string): boolean => isAtLeast(source.version, version) && isAtLeast(target.version, version);
@@ -20,6 +26,9 @@ export function commonAbilities(source: RsyncTool, target: RsyncTool): RsyncAbil
     xattrs: source.xattrs && target.xattrs,
     exactTimes: both('3.1.3'),
     sparseInPlace: both('3.1.3'),
+    compressions: compressions.filter((name) =>
+      [source, target].every((tool) => tool.compressions?.includes(name) === true),
+    ),
     leavesAccessTimes: isAtLeast(source.version, '3.2.3'),
   };
 }
@@ -32,10 +41,35 @@ export interface RsyncOptions {
   readonly checksum: boolean;
   /** A file with NUL-separated paths: nothing else is looked at, and nothing is deleted. */
   readonly listFile?: string;
+  /** In bytes; default: rsync's own, which grows with the root of a file's size. */
+  readonly blockSize?: number;
+  readonly compression?: Compression;
+}
+
+/** rsync's own blocks are no larger than this up to a file of 64 MiB. In bytes. */
+const FINE_BLOCK = 8192;
+/** Above this rsync takes no larger blocks (`MAX_BLOCK_SIZE` since protocol 30). In bytes. */
+const LARGEST_BLOCK = 131_072;
+/** Each costs the sender about 40 bytes of memory, and the wire some 6 to 8. */
+const MOST_BLOCKS = 1 << 21;
+
+/** Files from this size on are worth blocks of another size, in bytes. */
+export const LARGE_FILE = 64 << 20;
+
+/**
+ * The block size for a tree whose largest file has this size. rsync compares and sends whole blocks: with its own size,
+ * 32 KiB for a file of 1 GiB, each rewritten page of a database costs four to eight times what it is. `undefined`: its own.
+ */
+export function blockSizeFor(largestFile: number): number | undefined {
+  if (largestFile <= LARGE_FILE) return undefined;
+  let size = FINE_BLOCK;
+  while (size < LARGEST_BLOCK && largestFile / size > MOST_BLOCKS) size *= 2;
+  return size;
 }
 
 /** The arguments of the sending rsync, before source and target. */
-export function clientArguments({ abilities, inPlace, checksum, listFile }: RsyncOptions): string[] {
+export function clientArguments(options: RsyncOptions): string[] {
+  const { abilities, inPlace, checksum, listFile, blockSize, compression } = options;
   return [
     '-aHS',
     ...(abilities.acls ? ['-A'] : []),
@@ -49,12 +83,21 @@ export function clientArguments({ abilities, inPlace, checksum, listFile }: Rsyn
     ...(checksum ? ['--checksum', '--ignore-times'].slice(0, listFile === undefined ? 1 : 2) : []),
     // What already crossed, in an earlier pass or a broken one, does not cross again.
     '--no-whole-file',
+    ...(blockSize === undefined ? [] : [`--block-size=${String(blockSize)}`]),
+    ...(compression === undefined
+      ? []
+      : [`--compress-choice=${compression}`, `--compress-level=${levelOf(compression)}`]),
     ...(inPlace ? ['--inplace'] : ['--partial']),
     '--no-protect-args',
     '--stats',
     '--info=progress2',
     '--no-human-readable',
   ];
+}
+
+/** The fastest level that still shrinks: what is compressed is sent at the pace of one core. */
+function levelOf(compression: Compression): string {
+  return compression === 'zstd' ? '1' : '0';
 }
 
 /** What stands for the target in the client's arguments; the bridge hands it to us and we put the real path there. */
@@ -80,6 +123,11 @@ const allowedServerOptions: readonly RegExp[] = [
   /^--no-r$/,
   /^--force$/,
   /^--stats$/,
+  /^-B\d{1,7}$/,
+  /^--block-size=\d{1,7}$/,
+  /^--compress-choice=(zstd|lz4)$/,
+  /^--compress-level=\d{1,2}$/,
+  /^--bwlimit=\d{1,12}$/,
   /^--log-format=[a-zA-Z0-9%]*$/,
   /^--info=[A-Z0-9,]*$/i,
 ];
@@ -115,7 +163,7 @@ export function serverCommand(requested: readonly string[], targetPath: string):
 
 function isAllowedOption(option: string): boolean {
   if (option === '-@-1') return true; // --modify-window=-1
-  if (option.startsWith('--')) return allowedServerOptions.some((allowed) => allowed.test(option));
+  if (/^--|^-B/.test(option)) return allowedServerOptions.some((allowed) => allowed.test(option));
   // One bundle of short options, then `e` with the client's capabilities: -logDtpAXHSxe.iLsfxCIvu (rsync's options.c,
   // server_options). `s` before the `e` would announce further, unseen arguments on the stream; `M` does not bundle.
   return /^-[acglopqrtuvxADHIRSXW]*(e\d*\.[A-Za-z]*)?$/.test(option) && option.length > 1;
@@ -136,6 +184,9 @@ cat <&5 >&4 3<&- 4>&- 5<&- &
 exec cat <&3 3<&- 4>&- 5<&-
 `;
 
+/** The same, where it is known already what will be asked for: nothing but rsync's own words pass. */
+export const silentBridgeScript = bridgeScript.replaceAll(/^printf .*\n/gm, '');
+
 /**
  * Puts the bridge ($1) into a file ($2), whole or not at all, since other passes may run from it; then starts the sending
  * rsync with its own output on 2 and the original stdin and stdout saved for the bridge.
@@ -148,6 +199,8 @@ export interface RsyncStats {
   readonly filesTransferred?: number;
   readonly deleted?: number;
   readonly totalBytes?: number;
+  /** Contents that the receiver did not have. */
+  readonly literalBytes?: number;
 }
 
 /** Reads `--stats` as printed with `LC_ALL=C --no-human-readable`. */
@@ -161,6 +214,7 @@ export function parseStats(output: string): RsyncStats {
     filesTransferred: number(/^Number of (?:regular )?files transferred: ([\d,]+)/m),
     deleted: number(/^Number of deleted files: ([\d,]+)/m),
     totalBytes: number(/^Total file size: ([\d,]+)/m),
+    literalBytes: number(/^Literal data: ([\d,]+)/m),
   };
   return Object.fromEntries(Object.entries(entries).filter(([, value]) => value !== undefined));
 }

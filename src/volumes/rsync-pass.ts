@@ -1,4 +1,3 @@
-import type { Readable } from 'node:stream';
 import type { HostProcess } from '../ssh/host.ts';
 import { GridferryError } from '../errors.ts';
 import { plainEnvironment, type RsyncTool } from './bench-tools.ts';
@@ -6,57 +5,95 @@ import { copyError, vanishedError } from './copy-errors.ts';
 import type { CopyOptions, CopyPass } from './copy.ts';
 import { relay } from './relay.ts';
 import { slotOf, writePaths } from './remote-list.ts';
+import { openDirectly } from './rsync-direct.ts';
 import {
+  blockSizeFor,
   bridgeScript,
   clientArguments,
   commonAbilities,
+  LARGE_FILE,
   parseProgress,
   parseStats,
   placeholderHost,
   placeholderPath,
   senderScript,
   serverCommand,
+  silentBridgeScript,
+  type RsyncAbilities,
 } from './rsync-command.ts';
+import { readRequest } from './rsync-request.ts';
 import type { Workbench } from './workbench.ts';
 
+export type RsyncResult = Omit<CopyPass, 'startedAt' | 'durationMs' | 'bytesOnWire'>;
+
+/** rsync started on both ends, before either has looked at its tree: it waits for the other's first word. */
+export interface OpenRsync {
+  run(meterBytes: (bytes: number) => void): Promise<RsyncResult>;
+  kill(): void;
+}
+
 /** One pass with rsync on both ends; `CopyOptions` say the rest. */
-export async function rsyncPass(
-  options: CopyOptions,
-  meterBytes: (bytes: number) => void,
-): Promise<Omit<CopyPass, 'startedAt' | 'durationMs' | 'bytesOnWire'>> {
+export async function rsyncPass(options: CopyOptions, meterBytes: (bytes: number) => void): Promise<RsyncResult> {
+  return (await openRsync(options)).run(meterBytes);
+}
+
+/**
+ * Starts rsync on both ends and does not connect them yet. Each first reads the other's protocol version (rsync's
+ * compat.c, setup_protocol), and only then its arguments and files: what `run` copies is the tree as it is at that time.
+ */
+export async function openRsync(options: CopyOptions): Promise<OpenRsync> {
   const { source, target, running, signal } = options;
   const abilities = commonAbilities(source.tools.rsync as RsyncTool, target.tools.rsync as RsyncTool);
-  const inPlace = options.isFile === true || (abilities.sparseInPlace && !(await mayHaveHardLinks(options)));
+  const { hardLinks, largestFile } = await peculiaritiesOf(options);
+  const inPlace = options.isFile === true || (abilities.sparseInPlace && !hardLinks);
+  const blockSize = blockSizeFor(largestFile);
+  const compression = abilities.compressions.find((name) => name === options.compression);
   const bridge = `${source.workFolder}/bridge`;
   const listFile =
     options.only === undefined
       ? undefined
-      : await writePaths(source, `only-${slotOf(options.sourcePath)}`, options.only, signal);
+      : await writePaths(
+          source,
+          `only-${slotOf(`${options.sourcePath}\0${options.only[0]?.toString('latin1') ?? ''}`)}`,
+          options.only,
+          signal,
+        );
 
   const folder = (path: string): string => (options.isFile ? path : `${path.replace(/\/+$/, '')}/`);
-  const sender = await source.spawn(
-    [
-      'sh',
-      '-c',
-      senderScript,
-      'gridferry-rsync',
-      bridgeScript,
-      bridge,
-      'rsync',
-      ...clientArguments({
-        abilities,
-        inPlace,
-        checksum: options.compare === 'content' || (!running && !abilities.exactTimes),
-        ...(listFile === undefined ? {} : { listFile }),
-      }),
-      '-e',
-      `sh ${bridge}`,
-      '--',
-      folder(options.sourcePath),
-      `${placeholderHost}:${placeholderPath}`,
-    ],
-    { env: plainEnvironment, ...(signal ? { signal } : {}) },
-  );
+  const isDirect = options.route?.mode === 'Direct';
+  const rsync = [
+    'rsync',
+    ...clientArguments({
+      abilities,
+      inPlace,
+      checksum: options.compare === 'content' || (!running && !abilities.exactTimes),
+      ...(listFile === undefined ? {} : { listFile }),
+      ...(blockSize === undefined ? {} : { blockSize }),
+      ...(compression === undefined ? {} : { compression }),
+    }),
+    // What goes through this process is held back here.
+    ...(isDirect && options.bandwidthLimit !== undefined ? [`--bwlimit=${kibibytes(options.bandwidthLimit)}`] : []),
+  ];
+  const through = (script: string, path: string): string[] => [
+    ...['sh', '-c', senderScript, 'gridferry-rsync', script, path],
+    ...rsync,
+    ...['-e', `sh ${path}`, '--', folder(options.sourcePath), `${placeholderHost}:${placeholderPath}`],
+  ];
+  const asking = through(bridgeScript, bridge);
+  const spawnOptions = { env: plainEnvironment, ...(signal ? { signal } : {}) };
+  const judge = (ends: RsyncEnds): RsyncResult => resultOf(options, abilities, ends);
+  if (options.route?.mode === 'Direct') {
+    const silent = through(silentBridgeScript, `${bridge}-silent`);
+    return openDirectly({
+      options,
+      route: options.route,
+      asking,
+      silent,
+      targetPath: folder(options.targetPath),
+      judge,
+    });
+  }
+  const sender = await source.spawn(asking, spawnOptions);
   let output = '';
   let vanished = 0;
   const onStderr = (side: 'from' | 'to', text: string): void => {
@@ -74,34 +111,61 @@ export async function rsyncPass(
   });
   let receiver: HostProcess;
   try {
-    receiver = await target.spawn(serverCommand(requested, folder(options.targetPath)), {
-      env: plainEnvironment,
-      ...(signal ? { signal } : {}),
-    });
+    receiver = await target.spawn(serverCommand(requested, folder(options.targetPath)), spawnOptions);
   } catch (error) {
     sender.kill();
     throw error;
   }
-  const { from, to } = await relay(sender, receiver, true, {
-    onBytes: meterBytes,
-    onStderr,
-    bandwidthLimit: options.bandwidthLimit,
-    ...(options.clock ? { clock: options.clock } : {}),
-  });
-  signal?.throwIfAborted();
+  return {
+    async run(meterBytes) {
+      const { from, to } = await relay(sender, receiver, true, {
+        onBytes: meterBytes,
+        onStderr,
+        bandwidthLimit: options.bandwidthLimit,
+        ...(options.clock ? { clock: options.clock } : {}),
+      });
+      signal?.throwIfAborted();
+      return judge({ sender: from.code, receiver: to.code, said: output, alsoSaid: to.stderr, vanished });
+    },
+    kill() {
+      sender.kill();
+      receiver.kill();
+    },
+  };
+}
 
-  const stderr = `${output}\n${to.stderr}`;
+/** rsync's unit, and its 0 means no limit. */
+function kibibytes(bytes: number): string {
+  return String(Math.max(1, Math.floor(bytes / 1024)));
+}
+
+/** How the two ended. */
+export interface RsyncEnds {
+  readonly sender: number | null;
+  readonly receiver: number | null;
+  /** What the sender said, its statistics at the end. */
+  readonly said: string;
+  readonly alsoSaid: string;
+  /** Files that the sender found vanished. */
+  readonly vanished: number;
+}
+
+function resultOf(options: CopyOptions, abilities: RsyncAbilities, ends: RsyncEnds): RsyncResult {
+  const { source, running } = options;
+  const { sender, receiver, said, vanished } = ends;
+  const stderr = `${said}\n${ends.alsoSaid}`;
   // The receiver's own code counts too: through a bridge, the sender does not learn of it.
-  const failed = [from.code, to.code].some((code) => code !== 0 && code !== 24);
-  if (failed) throw failure(options, from.code, to.code, stderr);
-  if (from.code === 24 && !running) throw vanishedError(source.name, Math.max(vanished, 1), stderr);
-  if (running && !options.isFile) await rememberHardLinks(options);
-  const stats = parseStats(output);
+  const failed = [sender, receiver].some((code) => code !== 0 && code !== 24);
+  if (failed) throw failure(options, sender, receiver, stderr);
+  if (sender === 24 && !running) throw vanishedError(source.name, Math.max(vanished, 1), stderr);
+  if (running && options.only === undefined) rememberPeculiarities(options);
+  const stats = parseStats(said);
   return {
     tool: 'rsync',
     filesTransferred: stats.filesTransferred ?? 0,
     ...(stats.files === undefined ? {} : { totalFiles: stats.files }),
     ...(stats.totalBytes === undefined ? {} : { totalBytes: stats.totalBytes }),
+    ...(stats.literalBytes === undefined ? {} : { changedBytes: stats.literalBytes }),
     vanished,
     limitations: [
       ...(abilities.acls ? [] : ['ACLs were not copied: rsync lacks them on one side']),
@@ -111,97 +175,60 @@ export async function rsyncPass(
   };
 }
 
-/** What a pass that ran before the stop found, so that the final one need not look again. */
-const knownHardLinks = new WeakMap<Workbench, Map<string, boolean>>();
-
-async function mayHaveHardLinks({ target, targetPath, running, signal }: CopyOptions): Promise<boolean> {
-  const known = running ? undefined : knownHardLinks.get(target)?.get(targetPath);
-  return known ?? hasHardLinks(target, targetPath, signal);
+/** What of the target's files decides how they are updated. */
+interface Peculiarities {
+  readonly hardLinks: boolean;
+  /** In bytes; 0 when none is large. */
+  readonly largestFile: number;
 }
 
-async function rememberHardLinks({ target, targetPath, signal }: CopyOptions): Promise<void> {
-  const known = knownHardLinks.get(target) ?? new Map<string, boolean>();
-  known.set(targetPath, await hasHardLinks(target, targetPath, signal));
-  knownHardLinks.set(target, known);
+/**
+ * What the target is like after a pass that ended well, so that the next one need not look: only passes write there. It is
+ * looked for beside whatever follows the pass, and only by the end of a look can the next pass go on.
+ */
+const known = new WeakMap<Workbench, Map<string, Promise<Peculiarities | undefined>>>();
+
+async function peculiaritiesOf({ target, targetPath, running, signal }: CopyOptions): Promise<Peculiarities> {
+  const ofTarget = known.get(target);
+  const found = await ofTarget?.get(targetPath);
+  // What this pass does to it, and how it ends, nobody knows yet.
+  if (running) ofTarget?.delete(targetPath);
+  return found ?? findPeculiarities(target, targetPath, signal);
 }
+
+function rememberPeculiarities({ target, targetPath, signal }: CopyOptions): void {
+  const ofTarget = known.get(target) ?? new Map<string, Promise<Peculiarities | undefined>>();
+  ofTarget.set(
+    targetPath,
+    // Who needs it looks again.
+    findPeculiarities(target, targetPath, signal).catch(() => undefined),
+  );
+  known.set(target, ofTarget);
+}
+
+/** The sizes of large files, and a 0 where one has several links; of these lines the first and the last suffice. What cannot be looked at may have links. */
+const findScript = `{ find "$0" -xdev -type f \\( -size +${String(LARGE_FILE / 1024)}k -printf '%s\\n' \\) , \\( -type f -links +1 -printf '0\\n' \\) 2>/dev/null || echo 0; } | sort -rnu | sed -n '1p;$p'`;
 
 /**
  * Updating in place writes through every hard link of a file: with a link on the target that the source no longer has,
  * two files would overwrite each other's content, pass after pass (rsync(1), `--inplace`). So it is only used on a tree
  * without any; the scan costs what a `find` costs.
  */
-async function hasHardLinks(bench: Workbench, path: string, signal: AbortSignal | undefined): Promise<boolean> {
-  if (!bench.tools.gnuFind) return true;
-  const { stdout } = await bench.exec(['find', path, '-xdev', '-type', 'f', '-links', '+1', '-print', '-quit'], {
+async function findPeculiarities(
+  bench: Workbench,
+  path: string,
+  signal: AbortSignal | undefined,
+): Promise<Peculiarities> {
+  if (!bench.tools.gnuFind) return { hardLinks: true, largestFile: 0 };
+  const { stdout } = await bench.exec(['sh', '-c', findScript, path], {
     timeoutMs: 3_600_000,
     ...(signal ? { signal } : {}),
   });
-  return stdout !== '';
-}
-
-const longestRequest = 16_384;
-
-/** Reads what the bridge says first; the stream is left exactly behind it. */
-async function readRequest(sender: HostProcess, onStderr: (side: 'from', text: string) => void): Promise<string[]> {
-  const listener = (chunk: Buffer): void => onStderr('from', chunk.toString('latin1'));
-  sender.stderr.on('data', listener);
-  sender.stdin.on('error', () => undefined); // `relay` reports by exit codes
-  try {
-    let head = Buffer.alloc(0);
-    for await (const chunk of piecesOf(sender.stdout)) {
-      head = Buffer.concat([head, chunk]);
-      const parsed = parseRequest(head);
-      if (parsed) {
-        if (parsed.length < head.length) sender.stdout.unshift(head.subarray(parsed.length));
-        return parsed.words;
-      }
-      if (head.length > longestRequest) break;
-    }
-    throw new Error('no request from the bridge');
-  } finally {
-    sender.stderr.off('data', listener);
-    sender.stderr.pause();
-  }
-}
-
-/** Chunks by hand: `for await` over the stream itself would destroy it when left. */
-async function* piecesOf(stream: Readable): AsyncGenerator<Buffer> {
-  for (;;) {
-    const chunk = stream.read() as Buffer | null;
-    if (chunk) yield chunk;
-    else if (stream.readableEnded || stream.destroyed) return;
-    else {
-      await new Promise<void>((resolve) => {
-        const done = (): void => {
-          for (const name of ['readable', 'end', 'close', 'error']) stream.off(name, done);
-          resolve();
-        };
-        for (const name of ['readable', 'end', 'close', 'error']) stream.on(name, done);
-      });
-    }
-  }
-}
-
-/** The words of a complete request and where it ends; undefined while more has to come. */
-export function parseRequest(head: Buffer): { words: string[]; length: number } | undefined {
-  const lineEnd = head.indexOf(0x0a);
-  if (lineEnd < 0) return undefined;
-  const count = Number(/^GFRSYNC (\d{1,3})$/.exec(head.toString('latin1', 0, lineEnd))?.[1] ?? NaN);
-  if (Number.isNaN(count)) {
-    throw new GridferryError(
-      'GF_VOLUME_PEER_REFUSED',
-      'The source did not speak rsync; check the login shell’s start files there.',
-    );
-  }
-  const words: string[] = [];
-  let start = lineEnd + 1;
-  while (words.length < count) {
-    const end = head.indexOf(0, start);
-    if (end < 0) return undefined;
-    words.push(head.toString('utf8', start, end));
-    start = end + 1;
-  }
-  return { words, length: start };
+  const sizes = stdout
+    .split('\n')
+    .filter((line) => line !== '')
+    .map(Number);
+  return { hardLinks: sizes.includes(0), largestFile: Math.max(0, ...sizes) };
 }
 
 async function startError(options: CopyOptions, sender: HostProcess, output: string): Promise<GridferryError> {

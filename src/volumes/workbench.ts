@@ -19,6 +19,11 @@ export interface Workbench {
   pathOf(location: DataLocation): string;
   spawn(argv: readonly string[], options?: Omit<SpawnOptions, 'root'>): Promise<HostProcess>;
   exec(argv: readonly string[], options?: Omit<ExecOptions, 'root'>): Promise<ExecResult>;
+  /**
+   * How a program of the bench is started on its server by the login user, without this process. Absent where that cannot
+   * be done.
+   */
+  hostCommand?(argv: readonly string[], env: Readonly<Record<string, string>>): readonly string[];
   /** Removes the helper container and the work folder. Not calling it leaves both for the next process to take over. */
   close(): Promise<void>;
 }
@@ -32,8 +37,12 @@ export interface WorkbenchOptions {
   readonly labels: Readonly<Record<string, string>>;
   /** Default: direct where the host gives root and every volume is a plain folder. */
   readonly prefer?: 'direct' | 'container';
+  /** Docker's socket on the server: with it, and Docker's own client, `hostCommand` works in container mode. */
+  readonly socketPath?: string;
   /** Data are mounted read-only (in container mode), so that not even access times change. */
   readonly readOnly?: boolean;
+  /** Folders of binds that are not there are made, as root's, which any user of Docker may have it do. Default false. */
+  readonly createMissing?: boolean;
   readonly signal?: AbortSignal;
 }
 

@@ -5,7 +5,7 @@ import type { Header } from 'tar-stream';
 import t from 'tap';
 import { demultiplex } from '../../src/docker/demultiplex.ts';
 import { chainIds, commonPrefix, droppableLayers, layerDropper } from '../../src/docker/image-archive.ts';
-import { splitReference } from '../../src/docker/image-transfer.ts';
+import { splitReference } from '../../src/docker/image-tags.ts';
 import { readProgress } from '../../src/docker/progress-stream.ts';
 import { filterTar } from '../../src/docker/tar-filter.ts';
 import type { TarEntry } from '../../src/docker/tar-filter.ts';

@@ -2,7 +2,7 @@ import t from 'tap';
 import { composeProjectOf, dependsOn, isOneOff } from '../../src/docker/compose-files.ts';
 import type { ContainerCapture } from '../../src/docker/container-capture.ts';
 import { isHostSpecific } from '../../src/docker/host-paths.ts';
-import { startOrder } from '../../src/docker/start-order.ts';
+import { startOrder, startWaves } from '../../src/docker/start-order.ts';
 import { copyRoots, layerFilter, toWritableChanges } from '../../src/docker/writable-layer.ts';
 import type { TarEntry } from '../../src/docker/tar-filter.ts';
 import { capture } from './fixtures.ts';
@@ -20,6 +20,14 @@ void t.test('containers start after what they depend on', async (t) => {
   const db = service('db', '');
   const cache = service('cache', '', [{ container: 'shop-db-1', why: 'network' }]);
   t.same(names(startOrder([web, api, cache, db])), ['shop-db-1', 'shop-api-1', 'shop-cache-1', 'shop-web-1']);
+});
+
+void t.test('those that do not depend on each other are of one wave', async (t) => {
+  const web = service('web', 'api:service_healthy:true,cache:service_started:false');
+  const api = service('api', 'db:service_healthy:false');
+  const [db, cache] = [service('db', ''), service('cache', '')];
+  t.same(startWaves([web, api, db, cache]).map(names), [['shop-db-1', 'shop-cache-1'], ['shop-api-1'], ['shop-web-1']]);
+  t.same(startWaves([]), []);
 });
 
 void t.test('where nothing decides, the given order stays, and strangers are no obstacle', async (t) => {

@@ -1,13 +1,14 @@
 import t from 'tap';
 import { parseTools } from '../../src/volumes/bench-tools.ts';
 import {
+  blockSizeFor,
   clientArguments,
   commonAbilities,
   parseProgress,
   parseStats,
   serverCommand,
 } from '../../src/volumes/rsync-command.ts';
-import { parseRequest } from '../../src/volumes/rsync-pass.ts';
+import { parseRequest } from '../../src/volumes/rsync-request.ts';
 
 const plain = [
   '-lHogDtpAXrSxe.iLsfxCIvu',
@@ -109,6 +110,31 @@ await t.test('only what both builds can do is asked for', async (t) => {
   t.ok(mixed.includes('-X') && mixed.includes('--checksum') && mixed.includes('--partial'));
 });
 
+await t.test('compression is asked for where both builds can, and so are blocks of another size', async (t) => {
+  const zstd = { version: '3.2.7', acls: true, xattrs: true, compressions: ['zstd', 'lz4'] };
+  const lz4 = { ...zstd, compressions: ['lz4', 'zlib'] };
+  const old = { version: '3.1.3', acls: true, xattrs: true };
+  t.same(commonAbilities(zstd, zstd).compressions, ['zstd', 'lz4']);
+  t.same(commonAbilities(zstd, lz4).compressions, ['lz4']);
+  t.same(commonAbilities(old, zstd).compressions, []);
+  const options = { abilities: commonAbilities(zstd, zstd), inPlace: true, checksum: false };
+  const asked = clientArguments({ ...options, compression: 'zstd', blockSize: 8192 });
+  t.ok(asked.includes('--compress-choice=zstd') && asked.includes('--block-size=8192'));
+  t.notOk(clientArguments(options).some((argument) => /compress|block/.test(argument)));
+  // What such a client asks its server for.
+  const words = request('-lHogDtpAXrSxe.iLsfxCIvu', '-B8192', '--compress-choice=zstd', '--compress-level=1');
+  t.ok(serverCommand(words, '/x').includes('-B8192'));
+});
+
+await t.test('blocks are as fine as a database page, and coarser only where they would be too many', (t) => {
+  t.equal(blockSizeFor(64 << 20), undefined);
+  t.equal(blockSizeFor((64 << 20) + 1), 8192);
+  t.equal(blockSizeFor(1024 ** 3), 8192);
+  t.equal(blockSizeFor(64 * 1024 ** 3), 32_768);
+  t.equal(blockSizeFor(2 ** 50), 131_072);
+  t.end();
+});
+
 await t.test('what rsync says about itself and its work is understood, old and new', async (t) => {
   const version = (text: string) => parseTools(text.replace(/^/gm, 'rsync ')).rsync;
   t.same(
@@ -117,17 +143,22 @@ await t.test('what rsync says about itself and its work is understood, old and n
       version: '3.2.7',
       acls: false,
       xattrs: true,
+      compressions: [],
     },
   );
   t.same(version('rsync  version 3.1.3  protocol version 31\n    batchfiles, inplace, append, ACLs, xattrs, iconv'), {
     version: '3.1.3',
     acls: true,
     xattrs: true,
+    compressions: [],
   });
+  const lists =
+    'rsync  version v3.2.7  protocol version 31\nChecksum list:\n    md5 none\nCompress list:\n    zstd lz4 none';
+  t.same(version(lists)?.compressions, ['zstd', 'lz4', 'none']);
   t.equal(parseTools('cpus 2\n').rsync, undefined);
   const stats =
-    'Number of files: 1,234 (reg: 1,000, dir: 234)\nNumber of regular files transferred: 12\nTotal file size: 5000000 bytes\n';
-  t.same(parseStats(stats), { files: 1234, filesTransferred: 12, totalBytes: 5_000_000 });
+    'Number of files: 1,234 (reg: 1,000, dir: 234)\nNumber of regular files transferred: 12\nTotal file size: 5000000 bytes\nLiteral data: 81,920 bytes\n';
+  t.same(parseStats(stats), { files: 1234, filesTransferred: 12, totalBytes: 5_000_000, literalBytes: 81_920 });
   t.same(parseStats('rsync error: whatever'), {});
   t.equal(
     parseProgress('\r      32768   0%    0.00kB/s    0:00:00  \r    6000000 100%   72.96MB/s  0:00:00 (xfr#1)'),

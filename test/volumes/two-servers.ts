@@ -1,10 +1,9 @@
-import { readFile } from 'node:fs/promises';
 import { connectEngine, type Engine } from '../../src/docker/engine.ts';
 import { fleetExec, fleetUp } from '../../src/sandbox/fleet.ts';
 import type { Host } from '../../src/ssh/host.ts';
-import { connectSsh } from '../../src/ssh/ssh-host.ts';
 import type { DataLocation, Workbench } from '../../src/volumes/workbench.ts';
 import { openWorkbench } from '../../src/volumes/open-workbench.ts';
+import { logIn } from '../support/log-in.ts';
 
 export const fleetName = 't-volumes';
 export type User = 'root' | 'deploy';
@@ -21,19 +20,10 @@ export async function connectAll(): Promise<{
   close: () => Promise<void>;
 }> {
   const fleet = await fleetUp({ name: fleetName, subnet: '10.99.43.0/24', servers: ['alpha', 'beta'] });
-  const privateKey = await readFile(fleet.privateKeyPath);
   const machines = new Map<string, Machine>();
   for (const server of fleet.servers) {
     for (const user of ['root', 'deploy'] as const) {
-      const host = await connectSsh({
-        name: server.name,
-        address: server.address,
-        port: 22,
-        user,
-        credentials: { privateKey },
-        hostKey: { pinned: server.hostKeyFingerprint },
-        sudo: false,
-      });
+      const host = await logIn(fleet, server, user);
       machines.set(`${server.name} ${user}`, { host, engine: await connectEngine(host) });
     }
   }
