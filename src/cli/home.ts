@@ -1,6 +1,7 @@
 import { GridferryError } from '../errors.ts';
 import type { Client } from '../home/client.ts';
 import type { Reads } from '../home/served-reads.ts';
+import { createRedactor } from '../security/redact.ts';
 import { usageError } from './cli-error.ts';
 import type { HomeOptions } from './home-options.ts';
 import { standardOutput } from './output.ts';
@@ -30,12 +31,29 @@ export async function withHome<R>(
   work: (client: Reads, namespace: string) => Promise<R>,
 ): Promise<R> {
   return withOpened(options, work, async (stateDir) => {
-    const [{ openLocalReader }, { localTypes }] = await Promise.all([
+    const [{ openLocalReader }, { localTypes }, { namedKeySource }] = await Promise.all([
       import('../home/local-reader.ts'),
       import('../api/resources.ts'),
+      import('./encryption-options.ts'),
     ]);
-    return openLocalReader({ stateDir, types: localTypes });
+    const encryptionKeys = namedKeySource();
+    return openLocalReader({ stateDir, types: localTypes, ...(encryptionKeys && { encryptionKeys }) });
   });
+}
+
+/** The same, for a command that needs no home: where none is named and none is found, there is none. */
+export async function withHomeIfAny<R>(
+  options: HomeOptions,
+  work: (client: Reads | undefined, namespace: string) => Promise<R>,
+): Promise<R> {
+  try {
+    return await withHome(options, work);
+  } catch (error) {
+    // Only a look for a home says so, and then the work was not begun.
+    const isAbsent = error instanceof GridferryError && error.code === 'GF_CLI_NO_STATE';
+    if (!isAbsent || error.details['named'] !== false) throw error;
+    return work(undefined, options.namespace ?? 'default');
+  }
 }
 
 /** The same, for a command that also writes. */
@@ -44,12 +62,22 @@ export async function withWritableHome<R>(
   work: (client: Client, namespace: string) => Promise<R>,
 ): Promise<R> {
   return withOpened(options, work, async (stateDir) => {
-    const [{ openLocalHome }, { createSchemaAdmission }, { localTypes }] = await Promise.all([
-      import('../home/local-client.ts'),
-      import('../home/schema-admission.ts'),
-      import('../api/resources.ts'),
-    ]);
-    return openLocalHome({ stateDir, types: localTypes, admission: createSchemaAdmission() });
+    const [{ openLocalHome }, { createSchemaAdmission }, { localTypes }, { namedKeySource }, { redactedEvent }] =
+      await Promise.all([
+        import('../home/local-client.ts'),
+        import('../home/schema-admission.ts'),
+        import('../api/resources.ts'),
+        import('./encryption-options.ts'),
+        import('../audit/redacted-event.ts'),
+      ]);
+    const encryptionKeys = namedKeySource();
+    return openLocalHome({
+      stateDir,
+      types: localTypes,
+      admission: createSchemaAdmission(),
+      auditLog: { redact: redactedEvent(createRedactor()) },
+      ...(encryptionKeys && { encryptionKeys }),
+    });
   });
 }
 

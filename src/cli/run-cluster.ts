@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { LevelWithSilent } from 'pino';
+import { auditedClient } from '../audit/audited-client.ts';
+import { auditedSecrets } from '../audit/secret-reads.ts';
 import { connectCluster } from '../home/cluster/cluster-client.ts';
 import { createLogger } from '../log.ts';
 import { systemClock } from '../runtime/clock.ts';
@@ -14,6 +16,7 @@ import { createRedactor } from '../security/redact.ts';
 import { createSecretResolver } from '../security/secrets.ts';
 import { CleanUp } from './clean-up.ts';
 import { ExitCode } from './cli-error.ts';
+import { openClusterAudit } from './cluster-audit.ts';
 import { whenAccessible } from './wait-for-cluster.ts';
 import { prepareControllers, serveEndpoints, whenAborted } from './run-controllers.ts';
 
@@ -29,6 +32,8 @@ export interface RunClusterOptions {
   readonly times: Required<LeaderElectionTimes>;
   readonly logLevel: LevelWithSilent;
   readonly listen?: { readonly host: string; readonly port: number };
+  /** Default: lines of the program's own log. */
+  readonly auditLog?: string;
   /** Ends it in good order: what runs is brought to a safe place, then the lease is handed over. */
   readonly stop: AbortSignal;
 }
@@ -81,12 +86,14 @@ export async function runCluster(options: RunClusterOptions): Promise<number> {
   });
   // After everything that acts has ended: until then it is renewed.
   cleanup.defer(() => election.release());
-  const client = leaderClient(cluster, election);
+  const audit = openClusterAudit(options.auditLog, { log, redactor });
+  cleanup.defer(() => audit.close());
+  const client = auditedClient(leaderClient(cluster, election), (events) => audit.record(events));
   const { manager } = prepareControllers({
     client,
     log,
     redactor,
-    secrets: createSecretResolver({ client }),
+    secrets: auditedSecrets(createSecretResolver({ client }), (event) => audit.record([event])),
     metrics,
     instance: hostname(),
     replica: {

@@ -1,8 +1,12 @@
 import { CleanUp } from './clean-up.ts';
 import { statSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Logger } from 'pino';
-import { localTypes } from '../api/resources.ts';
+import { localTypes, Transfers } from '../api/resources.ts';
+import { prepareValidation } from '../api/validation.ts';
+import { startAuditLog } from '../audit/audit-log.ts';
+import { redactedEvent } from '../audit/redacted-event.ts';
+import { auditedSecrets } from '../audit/secret-reads.ts';
 import { GridferryError } from '../errors.ts';
 import { openLocalHome } from '../home/local-client.ts';
 import type { LocalHome } from '../home/local-client.ts';
@@ -16,6 +20,7 @@ import { systemClock } from '../runtime/clock.ts';
 import type { Manager } from '../runtime/manager.ts';
 import type { Readiness } from '../runtime/http-endpoints.ts';
 import { createPrometheus } from '../runtime/prometheus.ts';
+import type { KeySource } from '../security/encryption-keys.ts';
 import { createRedactor } from '../security/redact.ts';
 import { createSecretResolver } from '../security/secrets.ts';
 import type { ControllerInputs } from '../../controllers/dependencies.ts';
@@ -26,7 +31,7 @@ import { printSummary } from './run-summary.ts';
 import { waitUntilSettled } from './settling.ts';
 import { describeChoice, startSource } from './start-source.ts';
 import type { SourceChoice } from './start-source.ts';
-import { recordSource } from './state-directory.ts';
+import { AUDIT_FILE, recordSource } from './state-directory.ts';
 import { packageVersion } from './version.ts';
 
 export interface RunDirectoryOptions {
@@ -39,6 +44,10 @@ export interface RunDirectoryOptions {
   readonly listen?: { readonly host: string; readonly port: number };
   /** Of the Kubernetes API on 127.0.0.1. Default: the one of the last run, or a free one. */
   readonly apiPort?: number;
+  /** What Secrets are encrypted with on the disk. Default: a key of the home's own. */
+  readonly encryptionKeys?: KeySource;
+  /** Default: `audit.log` in the state directory. */
+  readonly auditLog?: string;
   /** Ends it in good order. */
   readonly stop: AbortSignal;
   /** Default: those of this program. */
@@ -59,8 +68,17 @@ export async function runDirectory(options: RunDirectoryOptions): Promise<number
   cleanup.defer(() => lock.release());
   recordSource(stateDirectory, describeChoice(choice));
   const admission = createSchemaAdmission();
-  const home = openLocalHome({ stateDir: stateDirectory, types: localTypes, admission });
+  const home = openLocalHome({
+    stateDir: stateDirectory,
+    types: localTypes,
+    admission,
+    auditLog: { redact: redactedEvent(redactor) },
+    ...(options.encryptionKeys === undefined ? {} : { encryptionKeys: options.encryptionKeys }),
+  });
   cleanup.defer(() => home.close());
+  const auditPath = resolve(options.auditLog ?? join(stateDirectory, AUDIT_FILE));
+  const audit = await startAuditLog({ source: home.audit, path: auditPath, clock: systemClock, log });
+  cleanup.defer(() => audit.stop());
   // Its certificate takes a moment at the very first start: the files are read meanwhile.
   const serving = startApiServer({
     home,
@@ -74,12 +92,13 @@ export async function runDirectory(options: RunDirectoryOptions): Promise<number
   const served = serving.catch(() => undefined);
   cleanup.defer(async () => (await served)?.stop());
 
-  const secrets = createSecretResolver({
+  const found = createSecretResolver({
     client: home,
     ...(options.secretsDirectory === undefined
       ? {}
       : { secretsDir: readSecretsDirectory(resolve(options.secretsDirectory)) }),
   });
+  const secrets = auditedSecrets(found, (event) => home.audit.append([event]));
   const metrics = await createPrometheus();
   const instance = `gridferry-${process.pid}`;
   const { manager, controllers } = prepareControllers({
@@ -136,6 +155,8 @@ async function work({ options, home, manager, controllers, source, log }: Runnin
   const ready = await Promise.race([options.once ? source.resync() : source.ready, stopped]);
   if (ready !== 'stopped') await Promise.race([manager.start(), stopped]);
   if (!options.once) {
+    // A transfer is waited for: what checks the first one is made while there is nothing else to do.
+    setImmediate(() => prepareValidation(Transfers));
     await stopped;
     log.info('stopping');
     return ExitCode.ok;

@@ -13,6 +13,8 @@ interface RunCommandOptions extends ClusterFlags, GitFlags {
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
   readonly listen?: string;
   readonly apiPort?: string;
+  readonly encryptionKeyFile?: string;
+  readonly auditLog?: string;
 }
 
 export function registerRun(program: Command): void {
@@ -45,13 +47,25 @@ export function registerRun(program: Command): void {
         .default('info'),
     )
     .option('--listen <host:port>', 'serve /healthz, /readyz and /metrics there, such as 127.0.0.1:9090')
-    .option('--api-port <port>', 'port of the Kubernetes API on 127.0.0.1 (default: the last one, or a free one)');
+    .option('--api-port <port>', 'port of the Kubernetes API on 127.0.0.1 (default: the last one, or a free one)')
+    .option(
+      '--encryption-key-file <file>',
+      'keys that Secrets are encrypted with in the local home, one a line in base64, the first for new ones ' +
+        '(default: GRIDFERRY_ENCRYPTION_KEY_FILE, the key in GRIDFERRY_ENCRYPTION_KEY, else <state>/encryption.key)',
+    )
+    .option(
+      '--audit-log <file>',
+      'where the audit log goes (default: <state>/audit.log; with --cluster: lines of the log)',
+    );
   addClusterOptions(addGitOptions(command)).action(
     async (directory: string | undefined, options: RunCommandOptions) => {
       const git = await gitRunOptions(directory, options);
       if (git === undefined) checkHome(directory, options);
       const { parseListen, parseApiPort } = await import('./listen-address.ts');
-      const listen = options.listen === undefined ? {} : { listen: parseListen(options.listen) };
+      const common = {
+        ...(options.listen === undefined ? {} : { listen: parseListen(options.listen) }),
+        ...(options.auditLog === undefined ? {} : { auditLog: options.auditLog }),
+      };
       const stop = new AbortController();
       const onSignal = (): void => {
         // The second one is from somebody who will not wait.
@@ -67,14 +81,14 @@ export function registerRun(program: Command): void {
           ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
           logLevel: options.logLevel,
           stop: stop.signal,
-          ...listen,
+          ...common,
         });
         return;
       }
-      const [{ runDirectory }, { defaultStateDirectory, stateFromEnvironment }] = await Promise.all([
-        import('./run-directory.ts'),
-        import('./state-directory.ts'),
-      ]);
+      const [{ runDirectory }, { defaultStateDirectory, stateFromEnvironment }, { namedKeySource }] = await Promise.all(
+        [import('./run-directory.ts'), import('./state-directory.ts'), import('./encryption-options.ts')],
+      );
+      const encryptionKeys = namedKeySource(options.encryptionKeyFile);
       const place = git === undefined ? (directory ?? '') : `${git.url.remote}#${git.branch}:${git.path}`;
       process.exitCode = await runDirectory({
         source: git === undefined ? { type: 'Directory', directory: place } : { type: 'Git', git },
@@ -85,7 +99,8 @@ export function registerRun(program: Command): void {
         stop: stop.signal,
         ...(options.secretsDir === undefined ? {} : { secretsDirectory: options.secretsDir }),
         ...(options.apiPort === undefined ? {} : { apiPort: parseApiPort(options.apiPort) }),
-        ...listen,
+        ...(encryptionKeys === undefined ? {} : { encryptionKeys }),
+        ...common,
       });
     },
   );

@@ -16,6 +16,7 @@ import { GridferryError } from '../errors.ts';
 /** In a state directory of `run`: the directory of manifests that it is for. */
 const SOURCE_FILE = 'directory';
 const STORE_FILE = 'gridferry.db';
+export const AUDIT_FILE = 'audit.log';
 
 /** Where state directories are made when none is named: `$XDG_STATE_HOME/gridferry`, else `~/.local/state/gridferry`. */
 export function stateHome(env: NodeJS.ProcessEnv = process.env): string {

@@ -116,6 +116,8 @@ export interface WriteOptions {
 
 export interface DeleteOptions {
   readonly dryRun?: boolean;
+  /** Who deletes, for the audit log of the local home; a cluster knows its callers by their logins. */
+  readonly fieldManager?: string;
   readonly preconditions?: { readonly uid?: string; readonly resourceVersion?: string };
   readonly propagationPolicy?: 'Foreground' | 'Background' | 'Orphan';
 }

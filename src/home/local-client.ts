@@ -1,20 +1,29 @@
 import { randomInt, randomUUID } from 'node:crypto';
+import type { DatabaseSync } from 'node:sqlite';
 import { Events, Namespaces } from '../api/core.ts';
 import { keyOf } from '../api/meta.ts';
 import type { KubeObject, ResourceType } from '../api/meta.ts';
+import type { AuditSource } from '../audit/audit-log.ts';
+import type { AuditEvent } from '../audit/chain.ts';
+import { eventsOfWrite } from '../audit/events-of-write.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { systemClock } from '../runtime/clock.ts';
+import type { KeySource } from '../security/encryption-keys.ts';
 import type { Admission } from './admission.ts';
 import { ApiError } from './api-error.ts';
 import { resourceName } from './api-messages.ts';
-import { plainBodies } from './body-codec.ts';
+import { AuditJournal } from './audit-journal.ts';
 import { ChangeFeed } from './change-feed.ts';
 import type { Client, DeleteOptions, Patch, WriteOptions } from './client.ts';
+import { encryptStore } from './encrypt-store.ts';
+import { defaultKeySource, homeKeys } from './home-keys.ts';
 import { HomeReader } from './home-reader.ts';
 import { jsonCopy } from './json.ts';
 import { ObjectStore } from './object-store.ts';
 import { ObjectWriter } from './object-writer.ts';
 import type { Random } from './generated-name.ts';
+import { secretBodies } from './secret-bodies.ts';
+import type { Keyring } from './secret-bodies.ts';
 import { servedReads } from './served-reads.ts';
 import type { StoredReads } from './served-reads.ts';
 import { openStoreFile } from './store-file.ts';
@@ -37,6 +46,10 @@ export interface LocalHomeOptions {
   readonly changeWindow?: number;
   /** How long an Event is kept after its last change, in ms. Default one day. */
   readonly eventTtlMs?: number;
+  /** What Secrets are encrypted with on the disk. Default: a key of the home's own, made at the first start. */
+  readonly encryptionKeys?: KeySource;
+  /** Makes a line of the audit log for every change. `redact` sees each before it is stored. */
+  readonly auditLog?: { readonly redact: (event: AuditEvent) => AuditEvent };
   /** Fields beyond name and namespace that a field selector may name. */
   readonly selectableFields?: (type: ResourceType) => readonly string[];
 }
@@ -44,6 +57,8 @@ export interface LocalHomeOptions {
 /** The embedded API. Everything it returns is the caller's own copy. */
 export interface LocalHome extends Client {
   readonly stored: StoredReads;
+  /** The lines of the audit log that this home makes, if it was asked to. */
+  readonly audit: AuditSource;
   /** Finishes queued writes, ends the watches and closes the store. */
   close(): void;
 }
@@ -55,14 +70,26 @@ const systemRandom: Random = { uuid: () => randomUUID(), below: (limit) => rando
  * visible to all of them, when its promise resolves.
  *
  * @throws GridferryError `GF_HOME_NOT_FOUND`, `GF_HOME_UNAVAILABLE`, `GF_HOME_CORRUPT`, `GF_HOME_FOREIGN`,
- * `GF_HOME_NEWER`, `GF_HOME_OUTDATED`.
+ * `GF_HOME_NEWER`, `GF_HOME_OUTDATED`, `GF_ENCRYPTION_KEY_*`.
  */
 export function openLocalHome(options: LocalHomeOptions): LocalHome {
   const { stateDir, readOnly = false, types, admission } = options;
   const clock = options.clock ?? systemClock;
   const window = options.changeWindow ?? DEFAULT_CHANGE_WINDOW;
-  const store = new ObjectStore(openStoreFile(stateDir, readOnly), plainBodies, types, window);
-  const writer = new ObjectWriter({ store, types, admission, clock, random: options.random ?? systemRandom });
+  const keySource = options.encryptionKeys ?? defaultKeySource(stateDir);
+  const keys = homeKeys(keySource);
+  const database = openStoreFile(stateDir, readOnly);
+  if (!readOnly) encryptOrClose(database, keySource, keys);
+  const store = new ObjectStore(database, secretBodies(keys), types, window);
+  const journal = new AuditJournal(database, keys);
+  const { auditLog } = options;
+  const record = (events: readonly AuditEvent[]): void => {
+    if (auditLog !== undefined && events.length > 0) journal.append(clock.now(), events.map(auditLog.redact));
+  };
+  const writer = new ObjectWriter({
+    ...{ store, types, admission, clock, random: options.random ?? systemRandom },
+    observe: auditLog && ((write) => record(eventsOfWrite(write))),
+  });
   const feed = new ChangeFeed(() => store.externalVersion(), clock);
   const reader = new HomeReader({ store, feed, clock, selectableFields: options.selectableFields ?? (() => []) });
   const { checkServed, stored, reads } = servedReads(reader, feed, types);
@@ -77,18 +104,24 @@ export function openLocalHome(options: LocalHomeOptions): LocalHome {
           expireEvents();
         }
       }),
-    committed: () => feed.notify(),
+    committed() {
+      feed.notify();
+      linesMade();
+    },
   });
+
+  let linesMade = (): void => {};
 
   function expireEvents(): void {
     if (!serves(Events)) return;
     const before = clock.now() - (options.eventTtlMs ?? DEFAULT_EVENT_TTL_MS);
     for (const { key } of store.unchangedSince(Events, before, EVENTS_PER_SWEEP)) {
-      writer.run(false, () => writer.delete(Events, key, {}));
+      writer.run(false, undefined, () => writer.delete(Events, key, {}));
     }
   }
 
-  function write<T extends KubeObject>(type: ResourceType<T>, dryRun = false, body: () => T): Promise<T> {
+  function write<T extends KubeObject>(type: ResourceType<T>, given: Asked, body: () => T): Promise<T> {
+    const { dryRun = false, fieldManager } = given;
     checkServed(type);
     if (readOnly) {
       throw new ApiError(
@@ -97,7 +130,7 @@ export function openLocalHome(options: LocalHomeOptions): LocalHome {
       );
     }
     return queue.add(() => {
-      const result = writer.run(dryRun, body);
+      const result = writer.run(dryRun, fieldManager, body);
       return dryRun ? withStoredVersion(type, result) : result;
     });
   }
@@ -113,7 +146,7 @@ export function openLocalHome(options: LocalHomeOptions): LocalHome {
     store.transaction(() => {
       if (serves(Namespaces) && store.get(Namespaces, { namespace: '', name: 'default' }) === undefined) {
         const object = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' } } as const;
-        writer.run(false, () => writer.create(Namespaces, object, { fieldManager: 'gridferry' }));
+        writer.run(false, 'gridferry', () => writer.create(Namespaces, object, { fieldManager: 'gridferry' }));
       }
       expireEvents();
     });
@@ -121,27 +154,33 @@ export function openLocalHome(options: LocalHomeOptions): LocalHome {
 
   return {
     stored,
+    audit: {
+      after: (seq, limit) => journal.after(seq, limit),
+      flushed: (seq) => queue.add(() => journal.flushed(seq)),
+      append: (events) => queue.add(() => record(events)),
+      onLines: (callback) => (linesMade = callback),
+    },
     ...reads,
     async create(type, object, options: WriteOptions = {}) {
       const copy = copyOf(object);
-      return write(type, options.dryRun, () => writer.create(type, copy, named(options)));
+      return write(type, named(options), () => writer.create(type, copy, named(options)));
     },
     async update(type, object, options: WriteOptions = {}) {
       const copy = copyOf(object);
-      return write(type, options.dryRun, () => writer.update(type, copy, named(options)));
+      return write(type, named(options), () => writer.update(type, copy, named(options)));
     },
     async updateStatus(type, object, options: WriteOptions = {}) {
       // Through this door nobody hands ownership over: what the client read of it need not be copied.
       const { managedFields: _, ...metadata } = object.metadata;
       const copy = copyOf({ ...object, metadata });
-      return write(type, options.dryRun, () => writer.update(type, copy, named(options), 'status'));
+      return write(type, named(options), () => writer.update(type, copy, named(options), 'status'));
     },
     async patch(type, key, patch: Patch, options: WriteOptions & { readonly subresource?: 'status' } = {}) {
       const copy = copyOf(patch);
       const outcome = { created: false };
       const notingCreation = { ...named(options), onCreated: () => (outcome.created = true) };
       const subresource = options.subresource;
-      const result = await write(type, options.dryRun, () =>
+      const result = await write(type, notingCreation, () =>
         writer.patch(type, key, copy, notingCreation, subresource),
       );
       // Only now it is stored.
@@ -149,7 +188,7 @@ export function openLocalHome(options: LocalHomeOptions): LocalHome {
       return result;
     },
     async delete(type, key, options: DeleteOptions = {}) {
-      return write(type, options.dryRun, () => writer.delete(type, key, options));
+      return write(type, { fieldManager: 'gridferry', ...options }, () => writer.delete(type, key, options));
     },
     close() {
       if (feed.closed) return;
@@ -159,6 +198,17 @@ export function openLocalHome(options: LocalHomeOptions): LocalHome {
     },
   };
 }
+
+function encryptOrClose(database: DatabaseSync, source: KeySource, keys: () => Keyring): void {
+  try {
+    encryptStore(database, source, keys);
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+type Asked = Pick<WriteOptions, 'dryRun' | 'fieldManager'>;
 
 /** Who does not say who it is, is this program. */
 function named(options: WriteOptions): WriteOptions {

@@ -1,9 +1,11 @@
 import type { ResourceType } from '../api/meta.ts';
 import { systemClock } from '../runtime/clock.ts';
-import { plainBodies } from './body-codec.ts';
+import type { KeySource } from '../security/encryption-keys.ts';
 import { ChangeFeed } from './change-feed.ts';
+import { defaultKeySource, homeKeys } from './home-keys.ts';
 import { HomeReader } from './home-reader.ts';
 import { ObjectStore } from './object-store.ts';
+import { secretBodies } from './secret-bodies.ts';
 import { servedReads } from './served-reads.ts';
 import type { Reads } from './served-reads.ts';
 import { openStoreFile } from './store-file.ts';
@@ -21,8 +23,16 @@ const CHANGE_WINDOW = 10_000;
 export function openLocalReader(options: {
   readonly stateDir: string;
   readonly types: readonly ResourceType[];
+  /** Asked for only when a Secret is read. Default: the key of the home's own. */
+  readonly encryptionKeys?: KeySource;
 }): Reads & { close(): void } {
-  const store = new ObjectStore(openStoreFile(options.stateDir, true), plainBodies, options.types, CHANGE_WINDOW);
+  const keys = homeKeys(options.encryptionKeys ?? defaultKeySource(options.stateDir));
+  const store = new ObjectStore(
+    openStoreFile(options.stateDir, true),
+    secretBodies(keys),
+    options.types,
+    CHANGE_WINDOW,
+  );
   const feed = new ChangeFeed(() => store.externalVersion(), systemClock);
   const reader = new HomeReader({ store, feed, clock: systemClock, selectableFields: () => [] });
   return {

@@ -99,11 +99,11 @@ export class ManifestApplier {
 
   /** Deletes what no manifest has any more. Answers how much that was. */
   async prune(candidates: Iterable<LiveObject>, why: string): Promise<number> {
-    const { client, log } = this.#options;
+    const { client, log, owner } = this.#options;
     let deleted = 0;
     for (const candidate of candidates) {
       if (this.#stopped) break;
-      if (!(await prune(client, candidate))) continue;
+      if (!(await prune(client, candidate, owner.fieldManager))) continue;
       deleted++;
       log.info(`deleted ${describeObject(candidate)}: ${why}`);
     }

@@ -37,10 +37,11 @@ export function pruneCandidates(live: Iterable<LiveObject>, scope: PruneScope): 
 }
 
 /** Deletes exactly this object; its finalizers are honoured. Answers whether there was something to delete. */
-export async function prune(client: Client, { type, object }: LiveObject): Promise<boolean> {
+export async function prune(client: Client, { type, object }: LiveObject, fieldManager: string): Promise<boolean> {
   const { uid } = object.metadata;
   try {
-    await client.delete(type, keyOf(object), uid === undefined ? {} : { preconditions: { uid } });
+    const precondition = uid === undefined ? {} : { preconditions: { uid } };
+    await client.delete(type, keyOf(object), { fieldManager, ...precondition });
     return true;
   } catch (error) {
     // Gone, or replaced by one that is not ours.

@@ -118,10 +118,10 @@ export class ObjectStore {
   /** As `get`, without parsing. */
   read(type: ResourceType, key: ObjectKey): StoredObject | undefined {
     const row = this.#sql(
-      `SELECT r.body AS body FROM objects o JOIN revisions r ON r.rv = o.rv
+      `SELECT r.rv AS rv, r.body AS body FROM objects o JOIN revisions r ON r.rv = o.rv
        WHERE o.type = ? AND o.namespace = ? AND o.name = ? AND o.deleted = 0`,
     ).get(resourceName(type), key.namespace, key.name);
-    return row === undefined ? undefined : this.#decode(type, row['body']);
+    return row === undefined ? undefined : this.#decode(type, { ...row, ...key });
   }
 
   /**
@@ -131,13 +131,13 @@ export class ObjectStore {
   list(type: ResourceType, version: number, options: ListScope = {}): ListedObject[] {
     const { namespace, after, limit } = options;
     const rows = this.#sql(
-      `SELECT o.namespace AS namespace, o.name AS name, r.body AS body FROM objects o JOIN revisions r ON ${AS_OF}
+      `SELECT o.namespace AS namespace, o.name AS name, r.rv AS rv, r.body AS body FROM objects o JOIN revisions r ON ${AS_OF}
        WHERE o.type = ? ${scopeOf(namespace, after)} AND r.event <> 'DELETED'
        ORDER BY o.namespace, o.name LIMIT ?`,
     ).all(version, version, ...this.#scopeValues(type, namespace, after), limit ?? -1);
     return rows.map((row) => ({
       key: { namespace: String(row['namespace']), name: String(row['name']) },
-      stored: this.#decode(type, row['body']),
+      stored: this.#decode(type, row),
     }));
   }
 
@@ -161,7 +161,7 @@ export class ObjectStore {
   /** At most `limit` changes of a kind after `after`, up to and including `upTo`. */
   changes(type: ResourceType, after: number, upTo: number, limit: number): Change[] {
     return this.#sql(
-      `SELECT r.rv AS rv, r.event AS event, r.previous AS previous, r.body AS body, o.namespace AS namespace
+      `SELECT r.rv AS rv, r.event AS event, r.previous AS previous, r.body AS body, o.namespace AS namespace, o.name AS name
        FROM revisions r JOIN objects o ON o.id = r.object_id
        WHERE r.rv > ? AND r.rv <= ? AND o.type = ? ORDER BY r.rv LIMIT ?`,
     )
@@ -170,14 +170,17 @@ export class ObjectStore {
         version: Number(row['rv']),
         event: row['event'] as ChangeEvent,
         namespace: String(row['namespace']),
-        stored: this.#decode(type, row['body']),
+        stored: this.#decode(type, row),
         previous: row['previous'] === null ? undefined : Number(row['previous']),
       }));
   }
 
   revision(type: ResourceType, version: number): StoredObject | undefined {
-    const row = this.#sql('SELECT body FROM revisions WHERE rv = ?').get(version);
-    return row === undefined ? undefined : this.#decode(type, row['body']);
+    const row = this.#sql(
+      `SELECT r.rv AS rv, r.body AS body, o.namespace AS namespace, o.name AS name
+       FROM revisions r JOIN objects o ON o.id = r.object_id WHERE r.rv = ?`,
+    ).get(version);
+    return row === undefined ? undefined : this.#decode(type, row);
   }
 
   /**
@@ -191,8 +194,8 @@ export class ObjectStore {
     const json = JSON.stringify(stored);
     if (event !== 'DELETED') checkSize(stored, json);
     this.#last = version;
-    const body = this.#codec.encode(type, json);
     const { name, namespace = '' } = stored.metadata;
+    const body = this.#codec.encode({ type, namespace, name, version }, json);
     const found = this.#sql('SELECT id, rv FROM objects WHERE type = ? AND namespace = ? AND name = ?').get(
       resourceName(type),
       namespace,
@@ -294,8 +297,9 @@ export class ObjectStore {
     this.#database.close();
   }
 
-  #decode(type: ResourceType, body: unknown): StoredObject {
-    return new StoredObject(this.#codec.decode(type, body as string | Uint8Array));
+  #decode(type: ResourceType, { namespace, name, rv, body }: Record<string, unknown>): StoredObject {
+    const place = { type, namespace: String(namespace), name: String(name), version: Number(rv) };
+    return new StoredObject(this.#codec.decode(place, body as string | Uint8Array));
   }
 }
 

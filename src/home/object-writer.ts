@@ -1,6 +1,7 @@
 import { Namespaces } from '../api/core.ts';
 import { keyOf } from '../api/meta.ts';
 import type { KubeObject, ObjectKey, ResourceType } from '../api/meta.ts';
+import type { ObservedWrite } from '../audit/events-of-write.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Admission, AdmissionOperation } from './admission.ts';
 import { ApiError } from './api-error.ts';
@@ -33,7 +34,7 @@ import {
   markDeleting,
 } from './object-rules.ts';
 import { newObject, timestamp, updatedObject, withStatus } from './object-rules.ts';
-import type { ObjectStore, StoredRef } from './object-store.ts';
+import type { ChangeEvent, ObjectStore, StoredRef } from './object-store.ts';
 import { checkPlace, patchedObject, withoutUntouched } from './patched-object.ts';
 import { checkBase, checkDeletable, managerRequired, uidMismatch } from './write-conditions.ts';
 
@@ -48,6 +49,8 @@ export interface WriterDependencies {
   readonly admission: Admission;
   readonly clock: Clock;
   readonly random: Random;
+  /** Told each write, in the transaction that stores it. */
+  readonly observe?: ((write: ObservedWrite) => void) | undefined;
 }
 
 type Subresource = 'status' | undefined;
@@ -63,12 +66,16 @@ export class ObjectWriter {
   readonly #random: Random;
   readonly #collector: GarbageCollector;
   readonly #servesNamespaces: boolean;
+  readonly #observe: ((write: ObservedWrite) => void) | undefined;
+  /** Who asked for the write under way, and so for all that follows from it. */
+  #by: string | undefined;
 
-  constructor({ store, types, admission, clock, random }: WriterDependencies) {
+  constructor({ store, types, admission, clock, random, observe }: WriterDependencies) {
     this.#store = store;
     this.#admission = admission;
     this.#clock = clock;
     this.#random = random;
+    this.#observe = observe;
     this.#servesNamespaces = types.some(isNamespace);
     this.#collector = new GarbageCollector(store, types, {
       remove: (ref, policy) => {
@@ -81,7 +88,8 @@ export class ObjectWriter {
   }
 
   /** One write with everything that follows from it, or nothing at all. */
-  run<R>(dryRun: boolean, body: () => R): R {
+  run<R>(dryRun: boolean, by: string | undefined, body: () => R): R {
+    this.#by = by;
     try {
       return this.#store.attempt(!dryRun, () => {
         const result = body();
@@ -181,7 +189,7 @@ export class ObjectWriter {
     this.#checkNamespace(type, name, namespace);
     const admitted = this.#admit(type, next, undefined, 'create', options);
     if (this.#store.get(type, { namespace, name }) !== undefined) throw alreadyExists(type, name);
-    const stored = this.#put(type, 'ADDED', withManagedFields(admitted, managedFields(admitted)));
+    const stored = this.#put(type, 'ADDED', withManagedFields(admitted, managedFields(admitted)), undefined);
     const owners = ownerUids(stored);
     this.#store.setOwners({ type, key: keyOf(stored) }, [], owners);
     this.#collector.written(type, stored, owners.length > 0);
@@ -234,7 +242,7 @@ export class ObjectWriter {
     if (next.metadata.deletionTimestamp !== undefined && !isHeld(type, next)) {
       return this.#gone(type, next, old);
     }
-    const stored = this.#put(type, 'MODIFIED', next);
+    const stored = this.#put(type, 'MODIFIED', next, old);
     const before = old.metadata.ownerReferences ?? [];
     const owners = ownerUids(stored);
     const ownersChanged = !jsonEqual(before, stored.metadata.ownerReferences ?? []);
@@ -255,7 +263,7 @@ export class ObjectWriter {
 
   #gone<T extends KubeObject>(type: ResourceType<T>, last: T, old: T): T {
     this.#store.setOwners({ type, key: keyOf(old) }, ownerUids(old), []);
-    const stored = this.#put(type, 'DELETED', last);
+    const stored = this.#put(type, 'DELETED', last, old);
     this.#collector.removed(stored);
     return stored;
   }
@@ -275,8 +283,10 @@ export class ObjectWriter {
     if (old !== undefined) this.#save(Namespaces, { ...old, spec: {} }, old);
   }
 
-  #put<T extends KubeObject>(type: ResourceType<T>, event: 'ADDED' | 'MODIFIED' | 'DELETED', object: T): T {
-    return this.#store.put(type, event, object, this.#clock.now());
+  #put<T extends KubeObject>(type: ResourceType<T>, event: ChangeEvent, object: T, old: T | undefined): T {
+    const stored = this.#store.put(type, event, object, this.#clock.now());
+    this.#observe?.({ event, object: stored, old, by: this.#by });
+    return stored;
   }
 
   #admit<T extends KubeObject>(

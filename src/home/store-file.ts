@@ -33,6 +33,10 @@ const MIGRATIONS: readonly string[] = [
    CREATE TABLE owners (owner_uid TEXT NOT NULL, object_id INTEGER NOT NULL, PRIMARY KEY (owner_uid, object_id)) WITHOUT ROWID;
    CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
    INSERT INTO counters VALUES ('floor', 0);`,
+  // Secrets are encrypted from here on (`encrypt-store.ts`): older programs must not read or write them.
+  `INSERT INTO counters SELECT 'scrub_plain_secrets', 1 WHERE EXISTS (SELECT 1 FROM revisions);
+   CREATE TABLE audit (seq INTEGER PRIMARY KEY, line TEXT NOT NULL, seal TEXT NOT NULL);
+   INSERT INTO counters VALUES ('audit_flushed', 0);`,
 ];
 
 /**

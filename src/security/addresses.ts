@@ -1,5 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
+import type { LookupFunction } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { GridferryError, messageOf } from '../errors.ts';
 
@@ -57,6 +58,30 @@ export async function checkAddress(
   }
   throw refusal ?? unresolved(host);
 }
+
+/**
+ * For programs that connect by name (`connect({ host, port, lookup })`): the name is resolved and judged in the moment of
+ * each connection, and the connection goes to the very address that was judged. A literal address is not looked up: check
+ * it with `checkAddress`.
+ */
+export function checkedLookup(rules: AddressRules, resolve: Resolve = systemResolve): LookupFunction {
+  return (host, options, callback) => {
+    checkAddress(host, rules, resolve).then(
+      (address) => {
+        const family = isIP(address);
+        if (options.all === true) callback(null, [{ address, family }]);
+        else callback(null, address, family);
+      },
+      (error: unknown) => callback(error as NodeJS.ErrnoException, []),
+    );
+  };
+}
+
+/** For connections to what `checkAddress` answered: a name has no place there, and is not resolved again. */
+export const noLookup: LookupFunction = (host, _options, callback) => {
+  const error = new Error(`'${host}' is a name, and only addresses that were checked are connected to`);
+  callback(Object.assign(error, { code: 'ENOTFOUND' }), []);
+};
 
 async function resolveName(host: string, resolve: Resolve): Promise<readonly string[]> {
   try {

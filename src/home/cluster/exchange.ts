@@ -1,3 +1,4 @@
+import { abortable } from '../../runtime/abortable.ts';
 import type { IncomingMessage } from 'node:http';
 import { GridferryError } from '../../errors.ts';
 import { isReason } from '../api-error.ts';
@@ -222,19 +223,6 @@ function abortWith(controller: AbortController, ...signals: readonly (AbortSigna
       return () => signal.removeEventListener('abort', onAbort);
     });
   return () => stops.forEach((stop) => stop());
-}
-
-/** Whoever waits leaves when the signal fires; the work itself goes on, for the others who wait for it. */
-async function abortable<R>(work: Promise<R>, signal: AbortSignal): Promise<R> {
-  signal.throwIfAborted();
-  const { promise, reject } = Promise.withResolvers<never>();
-  const onAbort = (): void => reject(signal.reason as Error);
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    return await Promise.race([work, promise]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
 }
 
 async function readBody(response: IncomingMessage, host: string): Promise<Buffer> {

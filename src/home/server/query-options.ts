@@ -149,12 +149,16 @@ export function writeOptions(
     causes.push(unsupported('fieldValidation', JSON.stringify(validation), ['', 'Ignore', 'Strict', 'Warn']));
   }
   if (causes.length > 0) throw invalidOptions(kind, causes);
-  const program = userAgent.split('/', 1)[0]?.slice(0, MAX_MANAGER) ?? '';
   return {
     dryRun: dryRun.length > 0,
-    fieldManager: manager === '' ? program || 'unknown' : manager,
+    fieldManager: manager === '' ? programOf(userAgent) : manager,
     fieldValidation: validation === '' ? 'Warn' : (validation as 'Ignore' | 'Strict' | 'Warn'),
   };
+}
+
+function programOf(userAgent: string): string {
+  const program = userAgent.split('/', 1)[0]?.slice(0, MAX_MANAGER) ?? '';
+  return program || 'unknown';
 }
 
 /** @throws ApiError `Invalid` for an apply whose author has no name. */
@@ -173,7 +177,7 @@ export function isForced(query: URLSearchParams): boolean {
  *
  * @throws ApiError `Invalid`, `BadRequest`
  */
-export function deleteOptions(query: URLSearchParams, body: unknown): DeleteOptions {
+export function deleteOptions(query: URLSearchParams, body: unknown, userAgent: string): DeleteOptions {
   const given = body === undefined ? fromQuery(query) : fromBody(body);
   const causes: StatusCause[] = [];
   const { propagationPolicy: policy, orphanDependents, dryRun } = given;
@@ -190,6 +194,7 @@ export function deleteOptions(query: URLSearchParams, body: unknown): DeleteOpti
   const wanted = orphanDependents === undefined ? policy : orphanDependents ? 'Orphan' : 'Background';
   return {
     dryRun: dryRun.length > 0,
+    fieldManager: programOf(userAgent),
     ...(wanted !== undefined && isPolicy(wanted) ? { propagationPolicy: wanted } : {}),
     ...(given.preconditions === undefined ? {} : { preconditions: given.preconditions }),
   };

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { KubeObject, ResourceType } from '../../api/meta.ts';
 import { badRequest } from '../api-messages.ts';
 import { isReason } from '../api-error.ts';
-import type { Patch, WriteOptions } from '../client.ts';
+import type { DeleteOptions, Patch, WriteOptions } from '../client.ts';
 import { isJsonObject } from '../json.ts';
 import type { LocalHome } from '../local-client.ts';
 import { isHeld } from '../object-rules.ts';
@@ -146,9 +146,13 @@ async function patch(call: ResourceCall, key: Key): Promise<Answer> {
   return answer(call, outcome.made ? 201 : 200, renderObject(written, call.view));
 }
 
+async function deleting({ query, request }: ResourceCall): Promise<DeleteOptions> {
+  return deleteOptions(query, await decodeOptions(request), request.headers['user-agent'] ?? '');
+}
+
 async function remove(call: ResourceCall, key: Key): Promise<Answer> {
-  const { home, type, query } = call;
-  const options = deleteOptions(query, await decodeOptions(call.request));
+  const { home, type } = call;
+  const options = await deleting(call);
   const last = await home.delete(type, key, options);
   // Something must still happen before it is gone: then the answer is the object.
   if (last.metadata.deletionTimestamp !== undefined && isHeld(type, last)) {
@@ -162,8 +166,8 @@ async function remove(call: ResourceCall, key: Key): Promise<Answer> {
 
 /** Deletes each object of the selection by itself, as the API server does; one that is gone meanwhile is no failure. */
 async function removeAll(call: ResourceCall, namespace: string): Promise<Answer> {
-  const { home, type, query } = call;
-  const options = deleteOptions(query, await decodeOptions(call.request));
+  const { home, type } = call;
+  const options = await deleting(call);
   const list = home.stored.list(type, listScope(call));
   await Promise.all(
     list.items.map(async ({ object: { metadata } }) => {
