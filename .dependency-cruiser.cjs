@@ -1,5 +1,5 @@
 /** Imports go one way: cli → controllers → (runtime, side effects, security) → api. */
-const sideEffects = '^src/(ssh|docker|volumes|dns|health|git)/';
+const sideEffects = '^src/(ssh|docker|volumes|jobs|forward|dns|health|git)/';
 
 module.exports = {
   forbidden: [
@@ -20,20 +20,20 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/runtime/' },
       to: {
-        path: '^(controllers/|src/(cli|ssh|docker|volumes|dns|health|sandbox)/|src/api/(resources|schema)(\\.ts|/))',
+        path: '^(controllers/|src/(cli|ssh|docker|volumes|forward|dns|health|sandbox)/|src/api/(resources|schema)(\\.ts|/))',
       },
     },
     {
       name: 'side-effects-know-no-resource',
       severity: 'error',
       from: { path: sideEffects },
-      to: { path: '^(controllers/|src/(cli|home|api|sandbox)/|src/runtime/(?!clock\\.ts))' },
+      to: { path: '^(controllers/|src/(cli|home|api|sandbox)/|src/runtime/(?!(clock|abortable|collect-young)\\.ts))' },
     },
     {
       name: 'home-knows-no-controller',
       severity: 'error',
       from: { path: '^src/home/' },
-      to: { path: '^(controllers/|src/(cli|ssh|docker|volumes|dns|health|sandbox)/)' },
+      to: { path: '^(controllers/|src/(cli|ssh|docker|volumes|forward|dns|health|sandbox)/)' },
     },
     {
       name: 'controllers-do-not-know-the-cli',

@@ -25,3 +25,12 @@ export function deepEqual(a: unknown, b: unknown): boolean {
   for (const name of Object.keys(right)) if (right[name] !== undefined) present--;
   return present === 0;
 }
+
+/** A deep copy of a JSON value; several times as fast as `structuredClone`, which counts where one is made at every visit. */
+export function plainCopy<T>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(plainCopy) as T;
+  const copy: Record<string, unknown> = {};
+  for (const key in value) copy[key] = plainCopy((value as Record<string, unknown>)[key]);
+  return copy as T;
+}
