@@ -8,8 +8,10 @@ import { parseDuration } from '../../src/runtime/duration.ts';
 import type { ControllerDefinition } from '../../src/runtime/reconciler.ts';
 import { requeueAfter } from '../../src/runtime/result.ts';
 import type { ControllerDependencies } from '../dependencies.ts';
+import { createLeftoverSweep } from '../transfer/transport/leftovers.ts';
 import { probeServer } from './probe.ts';
 import { statusAfter } from './status.ts';
+import { sweepLocks } from './sweep-locks.ts';
 
 const FIRST_RETRY_MS = 1_000;
 
@@ -17,6 +19,9 @@ const FIRST_RETRY_MS = 1_000;
 export function managedServerController(dependencies: ControllerDependencies): ControllerDefinition<ManagedServer> {
   const { servers, clock, random, redactor, watchSecrets } = dependencies;
   const uids = new Map<string, string>();
+  const sweepOnce = createLeftoverSweep(dependencies);
+  /** Servers that this process has cleaned of what an earlier one left. */
+  const swept = new Set<string>();
   // By Secret, so that a corrected password is tried at once where Secrets may be watched, else at the next probe.
   const bySecret = new Map<string, Set<string>>();
 
@@ -39,7 +44,16 @@ export function managedServerController(dependencies: ControllerDependencies): C
         context.signal.throwIfAborted();
         const status = statusAfter(server, probe, clock.now(), (text) => redactor.redact(text));
         context.setStatus(status);
+        if (probe.failure === undefined) sweepOnce(server);
         announce(server, status, (type, reason, message) => context.event(type, reason, message));
+        const uid = server.metadata.uid ?? '';
+        if (status.phase === 'Online' && !swept.has(uid)) {
+          swept.add(uid);
+          await sweepLocks(dependencies, server, context.signal).catch((error: unknown) => {
+            swept.delete(uid);
+            context.log.warn({ err: error }, 'marks that were left could not be looked for; it is tried again');
+          });
+        }
         const interval = parseDuration(server.spec.probeInterval);
         const failures = status.consecutiveFailures ?? 0;
         const wait = failures === 0 ? interval : Math.min(interval, FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 16));
@@ -48,6 +62,7 @@ export function managedServerController(dependencies: ControllerDependencies): C
       forget(key) {
         const uid = uids.get(keyString(key));
         uids.delete(keyString(key));
+        swept.delete(uid ?? '');
         if (uid !== undefined) void servers.forget(uid);
       },
     },

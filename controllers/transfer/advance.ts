@@ -1,12 +1,13 @@
 import { classOf } from '../../src/errors.ts';
 import { requeueAfter, done } from '../../src/runtime/result.ts';
 import type { Result } from '../../src/runtime/result.ts';
+import { accept, acceptReturn } from './accept.ts';
 import type { TransferContext } from './context.ts';
+import { awaitsReturn, commit, courseOf, isCommitted, noteFailure, saying } from './course.ts';
 import { finish } from './finish.ts';
 import { nextStep, recordOf } from './itinerary.ts';
-import { acquireLocks, locksOf } from './locks.ts';
-import { refusal } from './references.ts';
 import type { References } from './references.ts';
+import { beginRollback } from './rollback/rollback.ts';
 import { delayBefore, maxAttempts } from './retries.ts';
 import type { RunName } from './step-runs.ts';
 import type { Step, StepResult } from './step.ts';
@@ -21,10 +22,13 @@ import {
   uidOf,
   wasBegun,
 } from './work.ts';
-import type { Work } from './work.ts';
+import type { StepFailure, Work } from './work.ts';
 
-/** How often a waiting transfer asks for its locks, in ms. */
-const LOCK_RETRY_MS = 1000;
+/** The steps after the cutover that say whether the service itself works. */
+const WATCHES: ReadonlySet<string> = new Set(['check-public-health', 'soak']);
+
+/** Why a step that runs is at rest. */
+const HOLDING = 'Holding';
 
 /** Takes the next step, or looks how the present one is doing. */
 export async function advance(work: Work, references: References): Promise<Result> {
@@ -32,35 +36,39 @@ export async function advance(work: Work, references: References): Promise<Resul
   const { status } = visit;
   const uid = uidOf(work);
   const step = nextStep(plan, status.steps ?? []);
-  if (step === undefined) return finish(work, references);
+  if (step === undefined) return finish(work);
 
   const run: RunName = `do ${step.name}`;
   if (runs.peek(uid, run) === undefined) {
     // A deletion is not held up: nobody can take the suspension back once the object is gone from its file.
     if (transfer.spec.suspend && !isDeleting(work)) {
-      status.message = `suspended before step ${step.name}: set spec.suspend to false to go on`;
+      status.message = saying(status, `suspended before step ${step.name}: set spec.suspend to false to go on`);
       visit.condition('Succeeded', 'Unknown', 'Suspended', status.message);
       return done;
     }
     if (!wasBegun(work)) return accept(work, references);
+    if (awaitsReturn(status)) return acceptReturn(work, references);
     const wait = runs.pausedFor(uid, generationOf(work), step.name);
-    if (wait > 0) return requeueAfter(wait, `retry of step ${step.name}`);
+    if (wait > 0) return requeueAfter(wait, `next run of step ${step.name}`);
     const record = recordOf(status.steps ?? [], step);
     record.state = 'Running';
-    record.attempts++;
+    if (record.reason === HOLDING) delete record.reason;
+    else record.attempts++;
     record.startTime ??= visit.now();
     startRun(work, references, step, run, (stepContext) => forward(step, stepContext));
   }
-  visit.condition('Succeeded', 'Unknown', 'Progressing', `step ${step.name}`);
+  const progressing = courseOf(status) === 'Return' ? 'RollingBack' : 'Progressing';
+  visit.condition('Succeeded', 'Unknown', progressing, saying(status, `step ${step.name}`));
   await runs.race(uid, STEP_WAIT_MS);
   const job = runs.peek(uid, run);
   if (job === undefined || job.state === 'running') {
+    status.message = saying(status, `step ${step.name}`);
     job?.progress?.(status, visit.condition);
-    status.message = `step ${step.name}`;
     return requeueAfter(PROGRESS_MS, `step ${step.name} runs`);
   }
   context.afterWrite(() => runs.forget(uid, run));
   if (job.state === 'failed') return stepFailed(work, step, job.error);
+  if (job.result.again !== undefined) return hold(work, step, job.result, job.result.again);
   recordDone(work, step, job.result);
   return requeueAfter(0, 'next step');
 }
@@ -83,12 +91,37 @@ export function recordDone(work: Work, step: Step, result: StepResult): void {
   const message = result.message === undefined ? undefined : dependencies.redactor.redact(result.message);
   if (message === undefined) delete record.message;
   else record.message = message;
-  if (step.commitPoint === true) visit.status.committedAt = visit.now();
+  if (step.commitPoint === true) commit(visit.status, visit.now());
   delete visit.status.bytesPerSecond;
   delete visit.status.etaSeconds;
   const said = message === undefined ? '' : `: ${message}`;
   visit.log(`${step.name} ${record.state === 'Done' ? 'done' : 'skipped'}${said}`);
   context.event('Normal', eventReason(step, record.state), `step ${step.name} ${record.state.toLowerCase()}${said}`);
+  if (result.warning === undefined) return;
+  const warning = dependencies.redactor.redact(result.warning);
+  visit.log(`${step.name}: ${warning}`);
+  context.event('Warning', eventReason(step, 'Warning'), warning);
+}
+
+/** The step waits for its time, or for its user. That it did so well makes up for attempts that failed before. */
+function hold(work: Work, step: Step, result: StepResult, again: NonNullable<StepResult['again']>): Result {
+  const { visit, context, runs, dependencies } = work;
+  const { status } = visit;
+  const record = recordOf(status.steps ?? [], step);
+  result.record?.(status, visit.condition);
+  record.attempts = 1;
+  record.reason = HOLDING;
+  status.message = dependencies.redactor.redact(result.message ?? `step ${step.name} waits`);
+  if (record.message === undefined) {
+    visit.log(`${step.name} waits: ${status.message}`);
+    context.event('Normal', eventReason(step, HOLDING), status.message);
+  }
+  record.message = status.message;
+  delete status.bytesPerSecond;
+  delete status.etaSeconds;
+  runs.pause(uidOf(work), again.generation, step.name, again.afterMs);
+  const ms = runs.pausedFor(uidOf(work), generationOf(work), step.name);
+  return requeueAfter(ms, `step ${step.name} waits`);
 }
 
 function stepFailed(work: Work, step: Step, error: unknown): Result {
@@ -96,62 +129,40 @@ function stepFailed(work: Work, step: Step, error: unknown): Result {
   const { status } = visit;
   const record = recordOf(status.steps ?? [], step);
   record.attempts = Math.max(1, record.attempts);
-  const failure = failureOf(step, error, dependencies);
+  const failure = explained(step, failureOf(step, error, dependencies));
   record.reason = failure.code;
   record.message = failure.message;
-  const again = classOf(error) !== 'terminal' && record.attempts < maxAttempts(step);
+  const endless = step.untilDone !== undefined && isCommitted(status);
+  const again = classOf(error) !== 'terminal' && (endless || record.attempts < maxAttempts(step));
   visit.log(`${step.name} failed (attempt ${record.attempts}): ${failure.message}`);
   context.event('Warning', eventReason(step, 'Failed'), failure.message);
   context.log.warn({ step: step.name, code: failure.code, attempts: record.attempts, again }, failure.message);
   if (again) {
     const ms = delayBefore(record.attempts + 1, step, error, dependencies.random);
     runs.pause(uidOf(work), generationOf(work), step.name, ms);
-    status.message = `step ${step.name} failed and is tried again: ${failure.message}`;
+    status.message = saying(status, `step ${step.name} failed and is tried again: ${failure.message}`);
     visit.condition('Succeeded', 'Unknown', 'Retrying', status.message);
     return requeueAfter(ms, `retry of step ${step.name}`);
   }
   record.state = 'Failed';
   record.endTime = visit.now();
-  if (status.committedAt !== undefined) {
-    // The service is at the target and clients may have written there: going on is the only way that loses nothing. Of
-    // several failures the first is told: it is the likeliest cause of the others.
-    status.failure ??= failure;
+  if (isCommitted(status)) {
+    // Clients may have written where the service is by now: going on is the only way that loses nothing.
+    noteFailure(status, failure);
+    if (courseOf(status) === 'Return') return requeueAfter(0, 'next step');
     visit.condition('Verified', 'False', 'VerificationFailed', failure.message);
+    const bringsBack = WATCHES.has(step.name) && work.transfer.spec.onSoakFailure === 'Rollback';
+    if (bringsBack && status.rollback === undefined) beginRollback(work, 'Sync', 'SoakFailure');
     return requeueAfter(0, 'next step');
   }
-  status.failure = failure;
+  noteFailure(status, failure);
+  if (courseOf(status) === 'UndoReturn') return requeueAfter(0, 'undo the rollback');
   status.outcome = 'Failed';
   visit.condition('Succeeded', 'False', 'Undoing', `step ${step.name} failed, undoing: ${failure.message}`);
   if (step.name === 'preflight') visit.condition('PreflightPassed', 'False', 'Blocked', failure.message);
   return requeueAfter(0, 'undo');
 }
 
-/** Whether the servers can take part, and nobody else is at it. That it was accepted is written before any step begins. */
-async function accept(work: Work, references: References): Promise<Result> {
-  const { transfer, visit, context, dependencies } = work;
-  const { status } = visit;
-  const refused = refusal(references);
-  if (refused !== undefined) {
-    visit.condition('Accepted', 'False', refused.reason, refused.message);
-    status.message = refused.message;
-    return done;
-  }
-  visit.condition('Accepted', 'True', 'Accepted', 'the objects it refers to exist and the servers are online');
-  const names = locksOf(transfer, references.source, references.target);
-  const lock = await acquireLocks(context.client, transfer, names, visit.now());
-  if (!lock.acquired) {
-    visit.condition('LockAcquired', 'False', 'Waiting', lock.message);
-    status.queuePosition = lock.position;
-    status.message = lock.message;
-    return requeueAfter(LOCK_RETRY_MS + dependencies.random() * 200, 'waits for a lock');
-  }
-  delete status.queuePosition;
-  visit.condition('LockAcquired', 'True', 'Acquired', names.map((name) => name.what).join(', '));
-  status.sourceServer = references.source.metadata.name;
-  status.startTime = visit.now();
-  const way = `from server ${status.sourceServer} to server ${transfer.spec.targetServerRef.name}`;
-  status.message = `accepted: ${way}`;
-  visit.log(status.message);
-  context.event('Normal', 'Accepted', way);
-  return requeueAfter(0, 'first step');
+function explained({ untilDone }: Step, failure: StepFailure): StepFailure {
+  return untilDone === undefined ? failure : { ...failure, message: `${failure.message} (${untilDone})` };
 }

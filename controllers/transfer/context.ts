@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { ManagedServer, PlatformConfig, Service, Transfer, TransferStatus } from '../../src/api/resources.ts';
 import type { Clock } from '../../src/runtime/clock.ts';
 import type { ControllerDependencies } from '../dependencies.ts';
+import type { DataPlane } from './copying/data-plane.ts';
 import type { TransferSession } from './session.ts';
 import type { StatusChange } from './step.ts';
 
@@ -16,6 +17,7 @@ export interface TransferContext {
   readonly platform: Readonly<PlatformConfig> | undefined;
   readonly session: TransferSession;
   readonly dependencies: ControllerDependencies;
+  readonly dataPlane: DataPlane;
   readonly clock: Clock;
   readonly log: Logger;
   /** Fires on cancel, suspend, deletion and shutdown. */

@@ -4,18 +4,31 @@ import { keyOf, keyString } from '../../src/api/meta.ts';
 import type { KubeObject, ObjectKey } from '../../src/api/meta.ts';
 import { GridferryError } from '../../src/errors.ts';
 import { isReason } from '../../src/home/api-error.ts';
+import { findCondition } from '../../src/runtime/conditions.ts';
 import type { ControllerDefinition, ReconcileContext, Reconciler } from '../../src/runtime/reconciler.ts';
 import { done, requeueAfter } from '../../src/runtime/result.ts';
 import type { Result } from '../../src/runtime/result.ts';
 import type { ControllerDependencies } from '../dependencies.ts';
+import { keepLocks } from './accept.ts';
 import { advance } from './advance.ts';
+import { afterwards, leave, realChores } from './aftercare.ts';
+import type { Chores } from './aftercare.ts';
+import { courseOf, currentRollback, followed, isCommitted, isUndoing, undoCondition } from './course.ts';
+import { realDataPlane } from './copying/data-plane.ts';
+import { subjectOf } from './context.ts';
+import type { DataPlane } from './copying/data-plane.ts';
 import { finish } from './finish.ts';
-import { recordsOf } from './itinerary.ts';
-import { plan as movePlan } from './plan.ts';
+import { recordsOf, wasReached } from './itinerary.ts';
+import { createTransferLocks } from './locking/locks.ts';
+import { planOf } from './plan.ts';
+import type { PlanOf } from './plan.ts';
+import { leavePlan, planAhead, wantsPlan } from './planning/plan-mode.ts';
 import { findReferences } from './references.ts';
+import { createRenewals } from './locking/renewals.ts';
+import { refuseEarlyWish } from './rollback/rollback.ts';
 import { derivePhase, isTerminal } from './status.ts';
-import { createStepRuns } from './step-runs.ts';
 import type { Step } from './step.ts';
+import { createStepRuns } from './step-runs.ts';
 import { interrupt, unwind } from './unwind.ts';
 import { openVisit } from './visit.ts';
 import { isDeleting, uidOf, wasBegun } from './work.ts';
@@ -27,15 +40,27 @@ const FINALIZER = 'gridferry.io/transfer';
 /** How soon to look again when the cache has not seen what the API has, in ms. */
 const CACHE_LAG_MS = 200;
 
-/** The Transfer controller: its reconciler, and what wakes it. `plan` are the steps it takes. */
+export interface TransferControllerOptions {
+  /** The steps it takes. Default: those of a real move. */
+  readonly planOf?: PlanOf;
+  /** What moves the bytes. Default: the real thing. */
+  readonly dataPlane?: DataPlane;
+  /** What is done for transfers that are over. Default: the real thing. */
+  readonly chores?: Chores;
+}
+
+/** The Transfer controller: its reconciler, and what wakes it. */
 export function transferController(
   dependencies: ControllerDependencies,
-  plan: readonly Step[] = movePlan,
+  options: TransferControllerOptions = {},
 ): {
   readonly definition: ControllerDefinition<Transfer>;
   close(): Promise<void>;
 } {
+  const { dataPlane = realDataPlane, chores = realChores } = options;
   const runs = createStepRuns(dependencies.clock);
+  const locks = createTransferLocks(dependencies);
+  const renewals = createRenewals(dependencies.clock);
   // What waits for another object is found by its reference, so that it goes on as soon as that changes.
   const references = new Map<string, ReadonlySet<string>>();
   const uids = new Map<string, string>();
@@ -69,7 +94,11 @@ export function transferController(
       uids.set(keyString(context.key), uidOf({ transfer }));
       if (!(await isCurrent(transfer, context))) return requeueAfter(CACHE_LAG_MS, 'the cache is behind the API');
       const visit = openVisit(transfer, dependencies.clock, dependencies.redactor);
-      const result = await reconcile({ transfer, context, visit, dependencies, plan, runs });
+      const plans = options.planOf ?? planOf;
+      const plan = plans(visit.status);
+      const shared = { dependencies, dataPlane, runs, locks, renewals, chores };
+      const followedPlan = followed(plan, visit.status);
+      const result = await reconcile({ transfer, context, visit, plan: followedPlan, ...shared }, plan, plans);
       context.setStatus(visit.finish());
       return result;
     },
@@ -80,17 +109,22 @@ export function transferController(
       current.delete(uid ?? '');
       // Somebody took the finalizer away: what it still does, it must not go on doing.
       if (uid !== undefined) {
-        runs.drop(uid, new GridferryError('GF_TRANSFER_CANCELLED', 'the transfer is gone')).catch((error: unknown) => {
-          dependencies.log.warn({ err: error }, 'what a deleted transfer had open could not be closed');
-        });
+        renewals.drop(uid);
+        runs
+          .drop(uid, new GridferryError('GF_TRANSFER_CANCELLED', 'the transfer is gone'))
+          .then(() => locks.release({ ...key, uid }))
+          .catch((error: unknown) => {
+            dependencies.log.warn({ err: error }, 'what a deleted transfer had open could not be closed');
+          });
       }
     },
   };
 
   const toKeys = (object: KubeObject): ObjectKey[] => {
-    const reference = `${object.kind}/${keyString(keyOf(object))}`;
+    const own = keyString(keyOf(object));
+    const reference = object.kind === 'Transfer' ? siblingsOf(object as Transfer) : `${object.kind}/${own}`;
     return [...references]
-      .filter(([, wanted]) => wanted.has(reference))
+      .filter(([key, wanted]) => wanted.has(reference) && !(object.kind === 'Transfer' && key === own))
       .map(([key]) => {
         const [namespace = '', name = ''] = key.split('/');
         return { namespace, name };
@@ -100,32 +134,47 @@ export function transferController(
   return {
     definition: {
       reconciler,
-      watches: [ManagedServers, Services, PlatformConfigs].map((type) => ({ type, toKeys })),
+      watches: [ManagedServers, Services, PlatformConfigs, Transfers].map((type) => ({ type, toKeys })),
       concurrency: 16,
     },
-    close: () => runs.close(),
+    async close() {
+      locks.close();
+      renewals.close();
+      await runs.close();
+    },
   };
 }
 
-function referencesOf({ metadata, spec, status }: Readonly<Transfer>): ReadonlySet<string> {
+function referencesOf(transfer: Readonly<Transfer>): ReadonlySet<string> {
+  const { metadata, spec, status } = transfer;
   const namespace = metadata.namespace ?? 'default';
   const servers = [spec.sourceServerRef?.name, status?.sourceServer, spec.targetServerRef.name];
   return new Set([
     ...servers.filter((name) => name !== undefined).map((name) => `ManagedServer/${namespace}/${name}`),
     ...(spec.serviceRef === undefined ? [] : [`Service/${namespace}/${spec.serviceRef.name}`]),
     `PlatformConfig/${namespace}/default`,
+    // Whether it can be rolled back depends on what else becomes of the service.
+    ...(status?.committedAt === undefined ? [] : [siblingsOf(transfer)]),
   ]);
 }
 
-async function reconcile(work: Work): Promise<Result> {
-  const { transfer, visit, plan } = work;
+/** All transfers of the same thing. */
+function siblingsOf(transfer: Readonly<Transfer>): string {
+  return `Subject/${transfer.metadata.namespace ?? 'default'}/${subjectOf(transfer)}`;
+}
+
+async function reconcile(work: Work, plan: readonly Step[], plans: PlanOf): Promise<Result> {
+  const { transfer, visit } = work;
   const { status } = visit;
   const deleting = isDeleting(work);
 
   if (isTerminal(derivePhase(status))) {
-    if (!deleting && wantsRetry(work)) beginNewAttempt(work);
-    else return deleting ? removeFinalizer(work) : done;
+    if (deleting) return (await leave(work)) ?? removeFinalizer(work);
+    if (!wantsRetry(work)) return afterwards(work);
+    beginNewAttempt(work);
   }
+  if (wantsPlan(work)) return planAhead(work, plans);
+  await leavePlan(work);
   if (!deleting && !hasFinalizer(transfer)) {
     // The patched object comes back through the watch; until then nothing has been touched.
     await patchFinalizers(work, [...(transfer.metadata.finalizers ?? []), FINALIZER]);
@@ -137,24 +186,60 @@ async function reconcile(work: Work): Promise<Result> {
   }
   status.steps = recordsOf(plan, status.steps);
 
-  // Before the commit point a deletion is a cancel. After it the service stays where it is, and the transfer is finished.
-  const unwanted = transfer.spec.cancel || (deleting && status.committedAt === undefined);
-  if (unwanted && status.outcome === undefined) return interrupt(work);
+  if (currentRollback(status) === undefined) refuseEarlyWish(work);
+  if (isUnwanted(work)) return interrupt(work);
 
   const references = await findReferences(work.context.client, transfer);
   if ('reason' in references) {
-    const untouched = status.outcome !== undefined && !wasBegun(work);
+    const untouched = isUndoing(status) && !wasBegun(work);
     // After the commit point only tidying up is left, and it was deleted together with what it would need for that.
-    if (untouched || (deleting && status.outcome === undefined)) return finish(work, undefined);
+    if (untouched || (deleting && !isUndoing(status))) return finish(work);
     visit.condition('Accepted', 'False', references.reason, references.message);
     status.message = references.message;
-    if (status.outcome !== undefined) {
+    if (isUndoing(status)) {
       status.message = `what was done cannot be undone: ${references.message}`;
-      visit.condition('SourceRestored', 'False', references.reason, status.message);
+      visit.condition(undoCondition(status), 'False', references.reason, status.message);
     }
     return done;
   }
-  return status.outcome === undefined ? advance(work, references) : unwind(work, references);
+  takeBackWhatWasMissing(work);
+  const instead = (await keepLocks(work, references)) ?? (await work.renewals.keep(work, references));
+  if (instead !== undefined) return instead;
+  return isUndoing(status) ? unwind(work, references) : advance(work, references);
+}
+
+/**
+ * Whether what is under way is to be undone. Before the commit point a deletion is a cancel; after it the service stays
+ * where it is, and the transfer is finished. A rollback is finished as well when the object is deleted: it was asked for.
+ */
+function isUnwanted({ transfer: { spec, metadata }, visit: { status } }: Work): boolean {
+  const deleting = metadata.deletionTimestamp !== undefined;
+  const rollback = currentRollback(status);
+  if (rollback === undefined) {
+    // Once its marks and credentials are being given back it is over for all that could take it back: a rollback is next.
+    if (status.outcome !== undefined || wasReached(status.steps, 'release')) return false;
+    return spec.cancel || (deleting && status.committedAt === undefined);
+  }
+  if (courseOf(status) === 'UndoReturn' || isCommitted(status) || deleting) return false;
+  // It goes where a cancel would lead.
+  if (rollback.cause === 'SoakFailure') return spec.onSoakFailure !== 'Rollback';
+  return spec.cancel || spec.rollback?.data !== rollback.data;
+}
+
+/** What a transfer that was begun had missed is there again: it goes on. */
+function takeBackWhatWasMissing(work: Work): void {
+  const { visit } = work;
+  const { conditions } = visit.status;
+  if (!wasBegun(work)) return;
+  if (findCondition(conditions, 'Accepted')?.status === 'False') {
+    visit.condition('Accepted', 'True', 'Accepted', 'the objects it refers to exist');
+  }
+  if (!isUndoing(visit.status)) return;
+  const restored = undoCondition(visit.status);
+  const said = findCondition(conditions, restored);
+  if (said?.status === 'False' && said.reason !== 'UndoFailed') {
+    visit.condition(restored, 'Unknown', 'Undoing', 'the objects it refers to exist again');
+  }
 }
 
 /** One whose service is at the target has nothing to start again: another Transfer moves it on, or back. */

@@ -11,14 +11,20 @@ const patience: Readonly<Record<Step['phase'], { readonly attempts: number; read
   Completed: { attempts: 10, capMs: 30_000 },
 };
 
+type Paced = Pick<Step, 'phase' | 'patient'>;
+
+function patienceOf({ phase, patient }: Paced): (typeof patience)[Step['phase']] {
+  return patience[patient === true ? 'Completed' : phase];
+}
+
 /** How often a step is begun before the transfer fails. */
-export function maxAttempts(step: Pick<Step, 'phase'>): number {
-  return patience[step.phase].attempts;
+export function maxAttempts(step: Paced): number {
+  return patienceOf(step).attempts;
 }
 
 /** Exponential with jitter, in ms; the peer's own Retry-After counts where it is longer. */
-export function delayBefore(attempt: number, step: Pick<Step, 'phase'>, error: unknown, random: () => number): number {
-  const cap = Math.min(patience[step.phase].capMs, 500 * 2 ** Math.min(attempt - 1, 16));
+export function delayBefore(attempt: number, step: Paced, error: unknown, random: () => number): number {
+  const cap = Math.min(patienceOf(step).capMs, 500 * 2 ** Math.min(attempt - 1, 16));
   const own = error instanceof GridferryError ? (error.retryAfterMs ?? 0) : 0;
   return Math.max(own, cap / 2 + (random() * cap) / 2);
 }

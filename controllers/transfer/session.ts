@@ -1,15 +1,20 @@
+import type { ManagedServer } from '../../src/api/resources.ts';
 import type { ServiceCapture } from '../../src/docker/service-capture.ts';
 import type { ManifestHandle } from '../../src/volumes/manifest.ts';
 import type { DataLocation, Workbench } from '../../src/volumes/workbench.ts';
-import { openWorkbench } from '../../src/volumes/open-workbench.ts';
 import { locationKey } from '../../src/volumes/workbench.ts';
 import type { ServerConnection } from '../servers/connections.ts';
-import { benchName } from './benches.ts';
-import { captureSource } from './capture.ts';
+import { benchName } from './copying/benches.ts';
+import { captureSource } from './source/capture.ts';
 import type { TransferContext } from './context.ts';
 import { marksOf } from './context.ts';
-import { dataSetOf } from './data-set.ts';
-import type { DataItem } from './data-set.ts';
+import { createConnectionSlot } from './connection-slot.ts';
+import { createRouteSlot } from './transport/route-slot.ts';
+import type { RouteSlot } from './transport/route-slot.ts';
+import { createStoppedPhase } from './source/stopped-phase.ts';
+import type { StoppedPhase } from './source/stopped-phase.ts';
+import { dataSetOf } from './copying/data-set.ts';
+import type { DataItem } from './copying/data-set.ts';
 
 /**
  * What one process keeps in memory for one transfer between its steps. All of it can be made again from the servers and
@@ -26,6 +31,10 @@ export interface TransferSession {
   targetBench(context: TransferContext): Promise<Workbench>;
   /** Manifests made while the service ran, by data item: what spares hashing everything again while it is stopped. */
   readonly manifests: Map<string, { readonly source: ManifestHandle; readonly target: ManifestHandle }>;
+  /** How the data travel. */
+  readonly route: RouteSlot;
+  /** What is ready for the time in which the service is stopped, and what is known of the stop. */
+  readonly stopped: StoppedPhase;
   /** Forgets what was opened: after a lost connection, and at the end. */
   close(): Promise<void>;
 }
@@ -33,13 +42,19 @@ export interface TransferSession {
 export function createSession(): TransferSession {
   let capture: Promise<ServiceCapture> | undefined;
   const manifests: TransferSession['manifests'] = new Map();
-  const atSource = benchSlot();
-  const atTarget = benchSlot();
+  const stopped = createStoppedPhase();
+  const route = createRouteSlot();
+  const toSource = createConnectionSlot(({ sourceServer }) => sourceServer);
+  const toTarget = createConnectionSlot(({ targetServer }) => targetServer);
+  const atSource = benchSlot(({ sourceServer }) => sourceServer, { createMissing: false });
+  const atTarget = benchSlot(({ targetServer }) => targetServer, { createMissing: true });
 
   const session: TransferSession = {
     manifests,
-    source: (context) => context.dependencies.servers.connect(context.sourceServer, context.signal),
-    target: (context) => context.dependencies.servers.connect(context.targetServer, context.signal),
+    route,
+    stopped,
+    source: (context) => toSource.connect(context),
+    target: (context) => toTarget.connect(context),
     capture(context) {
       capture ??= session
         .source(context)
@@ -62,6 +77,9 @@ export function createSession(): TransferSession {
     async close() {
       manifests.clear();
       capture = undefined;
+      stopped.forget();
+      route.forget();
+      for (const slot of [toSource, toTarget]) slot.forget();
       await Promise.all([atSource.close(), atTarget.close()]);
     },
   };
@@ -79,7 +97,10 @@ interface BenchSlot {
 }
 
 /** Holds the bench of one server, and opens another one when its connection was replaced. */
-function benchSlot(): BenchSlot {
+function benchSlot(
+  serverOf: (context: TransferContext) => Readonly<ManagedServer>,
+  { createMissing }: { readonly createMissing: boolean },
+): BenchSlot {
   let current: { readonly connection: ServerConnection; readonly bench: Promise<Workbench> } | undefined;
   return {
     open(connection, data, context, manifests) {
@@ -87,12 +108,14 @@ function benchSlot(): BenchSlot {
         // What the old bench knew of its manifests went with its connection.
         manifests.clear();
         const bench = data().then((items) =>
-          openWorkbench({
+          context.dataPlane.openWorkbench({
             host: connection.host,
             docker: connection.engine.docker,
             locations: uniqueLocations(items),
             name: benchName(context),
             labels: marksOf(context.transfer),
+            createMissing,
+            socketPath: serverOf(context).spec.docker.socketPath,
             signal: context.signal,
           }),
         );

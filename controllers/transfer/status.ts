@@ -1,5 +1,6 @@
 import type { Transfer, TransferStatus } from '../../src/api/resources.ts';
 import { findCondition, isTrue } from '../../src/runtime/conditions.ts';
+import { currentRollback, isReturn, isUndoing } from './course.ts';
 import { isOver } from './itinerary.ts';
 import type { StepRecord } from './itinerary.ts';
 
@@ -14,7 +15,14 @@ export const knownConditions = [
   'Verified',
   'CredentialsScrubbed',
 ] as const;
-export type TransferCondition = (typeof knownConditions)[number] | 'SourceRestored' | 'DNSUpdated';
+export type TransferCondition =
+  | (typeof knownConditions)[number]
+  | 'SourceRestored'
+  | 'DNSUpdated'
+  | 'ReadyToCutOver'
+  | 'CanRollback'
+  | 'RolledBack'
+  | 'SourceRetained';
 
 export type TransferPhase = NonNullable<TransferStatus['phase']>;
 
@@ -29,11 +37,14 @@ export function isTerminal(phase: TransferPhase | undefined): boolean {
  *
  * - An outcome (it is being undone) shows only when the undoing is over; until then the phase stays where it failed.
  * - After the commit point a failure does not undo anything: it shows as Failed with CutOver=True.
+ * - A rollback goes through the same phases as the move did. Taken back, it leaves the phase as it was before it.
  */
 export function derivePhase(status: TransferStatus): TransferPhase {
+  if (isPlanned(status)) return 'Planned';
   const succeeded = findCondition(status.conditions ?? [], 'Succeeded');
   if (succeeded?.status === 'True') return 'Completed';
   if (succeeded?.status === 'False' && succeeded.reason !== 'Undoing') {
+    if (status.rollback?.outcome === 'RolledBack') return 'RolledBack';
     return status.outcome === 'Cancelled' ? 'Cancelled' : 'Failed';
   }
   if (!isTrue(status.conditions ?? [], 'LockAcquired')) return 'Pending';
@@ -43,13 +54,26 @@ export function derivePhase(status: TransferStatus): TransferPhase {
     : ((current?.phase as TransferPhase | undefined) ?? 'Preparing');
 }
 
+/**
+ * Whether what is recorded is a plan, and not a move. It is over for those who wait: Succeeded is True (`Planned`) when
+ * nothing stands in the way, else False (`Blocked`).
+ */
+export function isPlanned({ plan, conditions = [] }: Readonly<TransferStatus>): boolean {
+  const reason = findCondition(conditions, 'Succeeded')?.reason;
+  return plan !== undefined && (reason === 'Planned' || reason === 'Blocked');
+}
+
 /** The step under way: the first that is not over, or, once it is to be undone, the furthest that was begun. */
-export function currentRecord({
-  steps = [],
-  outcome,
-}: Pick<TransferStatus, 'steps' | 'outcome'>): StepRecord | undefined {
-  if (outcome !== undefined) return steps.findLast((record) => record.attempts > 0) ?? steps[0];
+export function currentRecord(status: TransferStatus): StepRecord | undefined {
+  const steps = followedRecords(status);
+  if (isUndoing(status)) return steps.findLast((record) => record.attempts > 0) ?? steps[0];
   return steps.find((record) => !isOver(record)) ?? steps.at(-1);
+}
+
+/** Of a transfer that is, or was, rolled back, the way back; else the way there. */
+function followedRecords(status: TransferStatus): readonly StepRecord[] {
+  const returning = currentRollback(status) !== undefined || status.rollback?.outcome === 'RolledBack';
+  return (status.steps ?? []).filter((record) => isReturn(record) === returning);
 }
 
 /** Share of the whole that each phase stands for; copying is most of it and counts by bytes. */
@@ -58,8 +82,10 @@ const COPY_TO = 80;
 
 /** Whole percent done: steps before the copy up to 10, bytes up to 80, the steps after it up to 100. */
 export function derivePercent(status: TransferStatus): number {
+  if (isPlanned(status)) return 0;
   if (findCondition(status.conditions ?? [], 'Succeeded')?.status === 'True') return 100;
-  const records = status.steps ?? [];
+  if (status.rollback?.outcome === 'RolledBack') return 100;
+  const records = followedRecords(status);
   if (records.length === 0) return 0;
   const share = (part: readonly StepRecord[]): number =>
     part.length === 0 ? 0 : part.filter(isOver).length / part.length;

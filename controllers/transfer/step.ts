@@ -23,6 +23,13 @@ export interface StepResult {
   readonly message?: string;
   /** The step had nothing to do: it counts as Skipped, with the message as its reason. */
   readonly skipped?: boolean;
+  /** What the user should know although the step is done; becomes a Warning event. */
+  readonly warning?: string;
+  /**
+   * The step is not over: it is taken again after this long, or at once when the spec is no longer of the generation it
+   * went by. Until then nothing runs, so that it can be suspended; waiting is no attempt, however often.
+   */
+  readonly again?: { readonly afterMs: number; readonly generation: number };
 }
 
 /**
@@ -39,6 +46,17 @@ export interface Step {
   apply(context: TransferContext): Promise<StepResult>;
   /** Takes back what `apply` did, also when it was only half done. */
   undo?(context: TransferContext): Promise<StatusChange | undefined>;
+  /** Renews what `apply` made and does not last by itself, now and then for as long as the transfer is active. */
+  renew?(context: TransferContext): Promise<void>;
+  /** Whether it gives back what another step's `renew` keeps up. */
+  readonly releases?: boolean;
   /** Whether nothing before this step may be undone until this one is: it guards "never two writers". */
   readonly undoFirst?: boolean;
+  /** Whether a server that is away for some minutes is waited for, whatever the phase: nothing suffers meanwhile. */
+  readonly patient?: boolean;
+  /**
+   * What is still so while this step is not done. After the commit point such a step is not passed over: it is tried until
+   * it succeeds, or fails in a way that no other try changes.
+   */
+  readonly untilDone?: string;
 }

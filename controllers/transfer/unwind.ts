@@ -2,6 +2,7 @@ import { GridferryError } from '../../src/errors.ts';
 import { requeueAfter } from '../../src/runtime/result.ts';
 import type { Result } from '../../src/runtime/result.ts';
 import { recordDone } from './advance.ts';
+import { courseOf, noteFailure, saying, undoCondition } from './course.ts';
 import { finish } from './finish.ts';
 import { nextStep, recordOf, stepsToUndo } from './itinerary.ts';
 import type { References } from './references.ts';
@@ -42,7 +43,7 @@ export async function interrupt(work: Work): Promise<Result> {
     await runs.abort(uid, new GridferryError('GF_TRANSFER_CANCELLED', `${who} by the user`));
     const after = runs.peek(uid, run);
     context.afterWrite(() => runs.forget(uid, run));
-    if (after?.state === 'succeeded') recordDone(work, step, after.result);
+    if (after?.state === 'succeeded' && after.result.again === undefined) recordDone(work, step, after.result);
     else {
       // Begun or not: a process may have died after its effect and before its record.
       const record = recordOf(status.steps ?? [], step);
@@ -53,8 +54,13 @@ export async function interrupt(work: Work): Promise<Result> {
       record.endTime = visit.now();
     }
   }
-  status.outcome = 'Cancelled';
-  delete status.failure;
+  if (courseOf(status) === 'Return') {
+    const code = 'GF_TRANSFER_CANCELLED';
+    noteFailure(status, { step: step?.name ?? '', code, message: `${code}: the rollback was ${who} by the user` });
+  } else {
+    status.outcome = 'Cancelled';
+    delete status.failure;
+  }
   visit.condition('Succeeded', 'False', 'Undoing', `${who} by the user`);
   return requeueAfter(0, 'undo');
 }
@@ -65,8 +71,10 @@ export async function unwind(work: Work, references: References): Promise<Result
   const { status } = visit;
   const uid = uidOf(work);
   const step = wasBegun(work) ? nextToUndo(work) : undefined;
-  if (step === undefined) return finish(work, references);
-  visit.condition('Succeeded', 'False', 'Undoing', status.failure?.message ?? 'cancelled by the user');
+  if (step === undefined) return finish(work);
+  const returning = courseOf(status) === 'UndoReturn';
+  const why = returning ? status.rollback?.failure : status.failure;
+  visit.condition('Succeeded', 'False', 'Undoing', why?.message ?? 'cancelled by the user');
 
   const run: RunName = `undo ${step.name}`;
   const record = recordOf(status.steps ?? [], step);
@@ -80,7 +88,7 @@ export async function unwind(work: Work, references: References): Promise<Result
       return change === undefined ? {} : { record: change };
     });
   }
-  status.message = `undoing step ${step.name}`;
+  status.message = saying(status, `undoing step ${step.name}`);
   await runs.race(uid, STEP_WAIT_MS);
   const job = runs.peek(uid, run);
   if (job === undefined || job.state === 'running') {
@@ -102,9 +110,9 @@ export async function unwind(work: Work, references: References): Promise<Result
   record.reason = failure.code;
   record.message = `${UNDO_FAILED}: ${failure.message}`;
   visit.log(`undo of ${step.name} failed: ${failure.message}`);
-  visit.condition('SourceRestored', 'False', 'UndoFailed', `undo of step ${step.name}: ${failure.message}`);
+  visit.condition(undoCondition(status), 'False', 'UndoFailed', `undo of step ${step.name}: ${failure.message}`);
   context.event('Warning', eventReason(step, 'UndoFailed'), failure.message);
-  status.message = `undo of step ${step.name} failed and is tried again: ${failure.message}`;
+  status.message = saying(status, `undo of step ${step.name} failed and is tried again: ${failure.message}`);
   const ms = delayBefore(record.attempts + 1, step, job.error, dependencies.random);
   runs.pause(uid, generationOf(work), step.name, ms);
   // Others need not wait for this one; when there are none, its own pause is waited for.

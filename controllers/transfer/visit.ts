@@ -2,6 +2,7 @@ import type { Transfer, TransferStatus } from '../../src/api/resources.ts';
 import type { Clock } from '../../src/runtime/clock.ts';
 import { findCondition, setCondition } from '../../src/runtime/conditions.ts';
 import { setReadiness } from '../../src/runtime/readiness.ts';
+import { plainCopy } from '../../src/runtime/structural.ts';
 import type { Redactor } from '../../src/security/redact.ts';
 import { timestamp } from '../timestamps.ts';
 import { deriveReadiness } from './readiness.ts';
@@ -27,7 +28,7 @@ export interface Visit {
 }
 
 export function openVisit(transfer: Readonly<Transfer>, clock: Clock, redactor: Redactor): Visit {
-  const status = structuredClone<TransferStatus>(transfer.status ?? {});
+  const status = plainCopy<TransferStatus>(transfer.status ?? {});
   const generation = transfer.metadata.generation;
 
   const visit: Visit = {

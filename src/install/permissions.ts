@@ -23,8 +23,8 @@ export const controllerPermissions: readonly Permission[] = [
   // By the names that resources give; what else there is cannot be found out.
   { apiGroup: '', resources: ['secrets'], verbs: ['get'] },
   { apiGroup: '', resources: ['events'], verbs: ['create', 'patch'] },
-  // Locks on what is moved: their names are hashes, so they cannot be listed here.
-  { apiGroup: 'coordination.k8s.io', resources: ['leases'], verbs: ['create', 'get', 'delete'] },
+  // Locks on what is moved: their names are hashes, so they cannot be named here.
+  { apiGroup: 'coordination.k8s.io', resources: ['leases'], verbs: ['create', 'get', 'list', 'update', 'delete'] },
 ];
 
 /** In the namespace of the replicas themselves. */

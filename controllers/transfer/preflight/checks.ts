@@ -1,16 +1,12 @@
 import ipaddr from 'ipaddr.js';
 import { belongsToSwarm, isRemovedOnStop, unsupportedBy } from '../../../src/docker/container-body.ts';
-import { hasFixedAddress } from '../networks.ts';
+import { hasFixedAddress } from '../source/networks.ts';
+import { unsupportedNetwork } from '../../../src/docker/network-support.ts';
 import { publishedPorts } from '../../../src/docker/ports.ts';
 import type { ErrorCode } from '../../../src/errors.ts';
-import { formatBytes } from '../../format-bytes.ts';
+import type { Blocker } from './blocker.ts';
 import type { PreflightFacts } from './facts.ts';
-
-/** Why a transfer cannot be done. */
-export interface Blocker {
-  readonly code: ErrorCode;
-  readonly message: string;
-}
+import { missingSpace } from './space.ts';
 
 /** A named look at the facts; an empty answer means that nothing is in the way. */
 export interface Check {
@@ -21,12 +17,6 @@ export interface Check {
 function check(name: string, code: ErrorCode, find: (facts: PreflightFacts) => readonly string[]): Check {
   return { name, run: (facts) => find(facts).map((message) => ({ code, message })) };
 }
-
-/** `docker save` stages an image on disk and `docker load` unpacks it: it takes its size twice for a while. */
-const IMAGE_FACTOR = 2;
-
-/** Left free beyond what is needed: a full disk stops every other service there. */
-const RESERVE_BYTES = 64 * 1024 * 1024;
 
 export const checks: readonly Check[] = [
   check('running', 'GF_PREFLIGHT_NOT_RUNNING', ({ capture, sourceName }) =>
@@ -88,6 +78,30 @@ export const checks: readonly Check[] = [
           `image ${image.references[0] ?? image.id} is for ${image.os}/${image.architecture}, server ${targetName} is ${targetEngine.os}/${targetEngine.arch}: choose a target of the same architecture`,
       ),
   ),
+  check('engine-kind', 'GF_PREFLIGHT_ENGINE', ({ sourceName, sourceEngine, targetName, targetEngine }) =>
+    [
+      { name: sourceName, engine: sourceEngine },
+      { name: targetName, engine: targetEngine },
+    ].flatMap(({ name, engine }) => {
+      if (engine.podman) {
+        return [
+          `server ${name} has Podman behind its Docker socket, which keeps containers differently: use Docker there`,
+        ];
+      }
+      return engine.rootless
+        ? [
+            `the Docker engine of server ${name} is rootless: owners of files and low ports would not be the same elsewhere; use the engine that root runs, or set docker.socketPath`,
+          ]
+        : [];
+    }),
+  ),
+  check('networks-supported', 'GF_PREFLIGHT_UNSUPPORTED', ({ capture, targetEngine, targetName }) =>
+    capture.networks.flatMap((network) =>
+      unsupportedNetwork(network, targetEngine).map(
+        (what) => `network ${network.name}: the Docker engine of server ${targetName} cannot do this: ${what}`,
+      ),
+    ),
+  ),
   check('engine', 'GF_PREFLIGHT_UNSUPPORTED', ({ capture, targetEngine, targetName }) =>
     capture.containers.flatMap((container) =>
       unsupportedBy(container, targetEngine).map(
@@ -134,30 +148,8 @@ export const checks: readonly Check[] = [
   ),
   check('ports', 'GF_PREFLIGHT_PORT_TAKEN', takenPorts),
   check('networks', 'GF_PREFLIGHT_SUBNET_TAKEN', takenSubnets),
-  check(
-    'disk',
-    'GF_PREFLIGHT_DISK_FULL',
-    ({ capture, volumes, targetDisk, targetLayers, targetName, targetEngine }) => {
-      const images = capture.images
-        .filter((image) => !targetLayers.has(image.id))
-        .reduce((sum, image) => sum + image.size, 0);
-      const data = volumes.reduce((sum, volume) => sum + (volume.bytesTotal ?? 0), 0);
-      const needed = images * IMAGE_FACTOR + data + RESERVE_BYTES;
-      const files = volumes.reduce((sum, volume) => sum + (volume.files ?? 0), 0);
-      const problems: string[] = [];
-      if (targetDisk.freeBytes < needed) {
-        problems.push(
-          `server ${targetName} has ${formatBytes(targetDisk.freeBytes)} free at ${targetEngine.rootDir}, and ${formatBytes(needed)} are needed (images twice, for unpacking): make room`,
-        );
-      }
-      if (targetDisk.totalInodes > 0 && targetDisk.freeInodes < files) {
-        problems.push(
-          `server ${targetName} has ${String(targetDisk.freeInodes)} inodes free at ${targetEngine.rootDir}, and ${String(files)} files come: make room`,
-        );
-      }
-      return problems;
-    },
-  ),
+  check('disk', 'GF_PREFLIGHT_DISK_FULL', missingSpace),
+  { name: 'dns', run: ({ dnsBlocker }) => (dnsBlocker === undefined ? [] : [dnsBlocker]) },
 ];
 
 function takenPorts({ capture, targetContainers, targetHost, targetName }: PreflightFacts): string[] {

@@ -1,4 +1,3 @@
-import { posix } from 'node:path';
 import { dockerCall, filters } from '../../../src/docker/api.ts';
 import { carries } from '../../../src/docker/marks.ts';
 import type { Marks } from '../../../src/docker/marks.ts';
@@ -10,16 +9,21 @@ import type { Filesystem } from '../../../src/ssh/filesystem.ts';
 import { readHostFacts } from '../../../src/ssh/host-facts.ts';
 import type { HostFacts } from '../../../src/ssh/host-facts.ts';
 import type { Engine } from '../../../src/docker/engine.ts';
-import type { Host } from '../../../src/ssh/host.ts';
+import type { RawVolume } from '../../../src/docker/volume-capture.ts';
 import { isEmptyTree } from '../../../src/volumes/measure.ts';
-import { openWorkbench } from '../../../src/volumes/open-workbench.ts';
-import type { DataLocation } from '../../../src/volumes/workbench.ts';
+import type { DataLocation, Workbench } from '../../../src/volumes/workbench.ts';
 import type { TransferStatus } from '../../../src/api/resources.ts';
-import { benchName } from '../benches.ts';
+import { planCutover } from '../../../src/dns/cutover.ts';
+import { classOf } from '../../../src/errors.ts';
+import { benchName } from '../copying/benches.ts';
 import type { TransferContext } from '../context.ts';
 import { marksOf } from '../context.ts';
-import type { DataItem } from '../data-set.ts';
-import { pathItems } from '../target-paths.ts';
+import type { DataItem } from '../copying/data-set.ts';
+import { dnsTargetOf } from '../cutover/dns-target.ts';
+import { blockerOf } from './blocker.ts';
+import type { Blocker } from './blocker.ts';
+import { checkPaths, readPathDisks } from './paths.ts';
+import type { OccupiedPath } from './paths.ts';
 
 /** A container as the list of an engine shows it. */
 export interface ListedContainer {
@@ -30,13 +34,6 @@ export interface ListedContainer {
   readonly labels: Readonly<Record<string, string>>;
   readonly ports: readonly { readonly address: string; readonly port: number; readonly protocol: string }[];
   readonly volumes: readonly { readonly name: string; readonly writable: boolean }[];
-}
-
-export interface OccupiedPath {
-  readonly name: string;
-  readonly state: 'Absent' | 'Empty' | 'Occupied' | 'Unreadable';
-  /** The folders that do not exist there and that the copy will make: undo takes them away again. */
-  readonly missingFolders: readonly string[];
 }
 
 /** Everything the checks look at, read once; the checks themselves are pure. */
@@ -58,8 +55,12 @@ export interface PreflightFacts {
   readonly targetPaths: readonly OccupiedPath[];
   readonly targetHost: HostFacts;
   readonly targetDisk: Filesystem;
+  /** By the name of a data item that is a path: what it will lie on. */
+  readonly targetPathDisks: ReadonlyMap<string, Filesystem>;
   /** IDs and layers of images that the target has. */
   readonly targetLayers: ReadonlySet<string>;
+  /** Why the public name could not be pointed to the target. */
+  readonly dnsBlocker: Blocker | undefined;
 }
 
 export async function gatherFacts(context: TransferContext): Promise<PreflightFacts> {
@@ -79,16 +80,20 @@ export async function gatherFacts(context: TransferContext): Promise<PreflightFa
     targetPaths,
     targetHost,
     targetDisk,
+    targetPathDisks,
     targetLayers,
+    dnsBlocker,
   ] = await Promise.all([
     listContainers(source.engine, marks, signal),
     listContainers(target.engine, marks, signal),
     listNetworks(target.engine, marks, signal),
     listVolumes(context, target.engine, capture, marks),
     checkPaths(context, target.host, data),
-    readHostFacts(target.host, { signal }),
+    readHostFacts(target.host, { signal, clock: context.clock }),
     readFilesystem(target.host, target.engine.info.rootDir, { signal }),
+    readPathDisks(target.host, data, signal),
     listLayers(target.engine, signal),
+    findDnsBlocker(context),
   ]);
   return {
     capture,
@@ -106,8 +111,22 @@ export async function gatherFacts(context: TransferContext): Promise<PreflightFa
     targetPaths,
     targetHost,
     targetDisk,
+    targetPathDisks,
     targetLayers,
+    dnsBlocker,
   };
+}
+
+/** A failure that may pass is one of this look, and not a reason to refuse the move. */
+async function findDnsBlocker(context: TransferContext): Promise<Blocker | undefined> {
+  try {
+    const target = await dnsTargetOf(context);
+    if (!target.skip) planCutover(target.input);
+    return undefined;
+  } catch (error) {
+    if (classOf(error) !== 'terminal') throw error;
+    return blockerOf(error);
+  }
 }
 
 interface RawListed {
@@ -162,9 +181,7 @@ async function listVolumes(
   marks: Marks,
 ): Promise<PreflightFacts['targetVolumes']> {
   const wanted = new Set(capture.volumes.map(({ name }) => name));
-  const { Volumes } = await dockerCall<{
-    readonly Volumes?: readonly { Name: string; Labels?: Record<string, string> | null }[] | null;
-  }>(engine, {
+  const { Volumes } = await dockerCall<{ readonly Volumes?: readonly RawVolume[] | null }>(engine, {
     method: 'GET',
     path: ['volumes'],
     query: { filters: filters({ driver: ['local'] }) },
@@ -173,8 +190,17 @@ async function listVolumes(
   });
   const found = (Volumes ?? []).filter(({ Name }) => wanted.has(Name));
   if (found.length === 0) return [];
+  const own = (labels: Labels): boolean => carries(labels, marks);
+  if (engine.host.isRoot && found.every(isPlainVolume)) {
+    // As root its folder can be looked into, and nothing has to be made for that.
+    const looks = found.map(async ({ Name, Labels, Mountpoint }) => {
+      const exec: Workbench['exec'] = (argv, options) => engine.host.exec(argv, { ...options, root: true });
+      return { name: Name, own: own(Labels), empty: await isEmptyTree({ exec }, Mountpoint, context.signal) };
+    });
+    return Promise.all(looks);
+  }
   const locations: DataLocation[] = found.map(({ Name }) => ({ kind: 'volume', name: Name }));
-  const bench = await openWorkbench({
+  const bench = await context.dataPlane.openWorkbench({
     host: engine.host,
     docker: engine.docker,
     locations,
@@ -187,7 +213,7 @@ async function listVolumes(
     const result: { name: string; own: boolean; empty: boolean }[] = [];
     for (const { Name, Labels } of found) {
       const empty = await isEmptyTree(bench, bench.pathOf({ kind: 'volume', name: Name }), context.signal);
-      result.push({ name: Name, own: carries(Labels, marks), empty });
+      result.push({ name: Name, own: own(Labels), empty });
     }
     return result;
   } finally {
@@ -195,47 +221,11 @@ async function listVolumes(
   }
 }
 
-/** For each path one line; a path that cannot be seen is neither absent nor empty. "Absent 2": its parent is, too. */
-const PATH_SCRIPT = `for path; do
-  if [ -L "$path" ] || [ -f "$path" ]; then echo Occupied
-  elif [ -d "$path" ]; then
-    if [ ! -r "$path" ]; then echo Unreadable
-    elif [ -z "$(ls -A -- "$path")" ]; then echo Empty
-    else echo Occupied; fi
-  elif [ -e "$path" ]; then echo Occupied
-  else
-    parent=$path levels=1
-    while parent=$(dirname -- "$parent"); [ ! -d "$parent" ]; do levels=$((levels + 1)); done
-    if [ -x "$parent" ]; then echo "Absent $levels"; else echo Unreadable; fi
-  fi
-done`;
+type Labels = RawVolume['Labels'];
 
-async function checkPaths(context: TransferContext, host: Host, data: readonly DataItem[]): Promise<OccupiedPath[]> {
-  const items = pathItems(data);
-  if (items.length === 0) return [];
-  const created = new Set(context.status.createdPaths);
-  const { stdout } = await host.exec(['sh', '-c', PATH_SCRIPT, 'sh', ...items.map((item) => item.name)], {
-    root: host.isRoot,
-    signal: context.signal,
-  });
-  const lines = stdout.split('\n');
-  return items.map((item, index) => {
-    const [state = 'Unreadable', levels = '0'] = (lines[index] ?? '').split(' ') as [OccupiedPath['state']?, string?];
-    return {
-      name: item.name,
-      // What an earlier run of this transfer filled is its own.
-      state: created.has(item.name) ? 'Empty' : state,
-      missingFolders: missingFolders(item, Number(levels)),
-    };
-  });
-}
-
-function missingFolders(item: DataItem, levels: number): string[] {
-  const folders: string[] = [];
-  for (let path = item.name, level = 0; level < levels; path = posix.dirname(path), level++) {
-    if (level > 0 || item.file === undefined) folders.push(path);
-  }
-  return folders;
+/** Just a folder: nothing has to be mounted first. */
+function isPlainVolume({ Driver, Options }: RawVolume): boolean {
+  return Driver === 'local' && Object.keys(Options ?? {}).length === 0;
 }
 
 async function listLayers(engine: Engine, signal: AbortSignal): Promise<ReadonlySet<string>> {

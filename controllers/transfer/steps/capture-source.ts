@@ -1,7 +1,6 @@
-import { measureTree } from '../../../src/volumes/measure.ts';
 import { formatBytes } from '../../format-bytes.ts';
-import { sweep } from '../benches.ts';
-import { pathOn } from '../data-set.ts';
+import { sweep } from '../copying/benches.ts';
+import { pathOn } from '../copying/data-set.ts';
 import type { TransferStatus } from '../../../src/api/resources.ts';
 import type { Step } from '../step.ts';
 
@@ -15,7 +14,7 @@ export const captureSource: Step = {
     const bench = await context.session.sourceBench(context);
     const volumes: NonNullable<TransferStatus['volumes']> = [];
     for (const item of data) {
-      const size = await measureTree(bench, pathOn(bench, item), context.signal);
+      const size = await context.dataPlane.measureTree(bench, pathOn(bench, item), context.signal);
       volumes.push({ name: item.name, bytesTotal: size.bytes, bytesDone: 0, files: size.files });
     }
     const restore: NonNullable<TransferStatus['restore']> = {

@@ -1,7 +1,7 @@
 import type { TransferStatus } from '../../../src/api/resources.ts';
 import { GridferryError } from '../../../src/errors.ts';
-import { dnsTargetOf } from '../dns-target.ts';
-import { addressesSeen } from '../dns-answers.ts';
+import { dnsTargetOf } from '../cutover/dns-target.ts';
+import { addressesSeen } from '../cutover/dns-answers.ts';
 import type { Step } from '../step.ts';
 
 /** Waits until name servers answer with the new address. */

@@ -1,4 +1,4 @@
-import { waitForPublicHealth } from '../health.ts';
+import { waitForPublicHealth } from '../cutover/health.ts';
 import type { Step } from '../step.ts';
 
 /** Asks the service at its new address from outside, by the name clients use. */

@@ -1,30 +1,49 @@
-import { copyTree } from '../../../src/volumes/copy.ts';
-import { verifyTrees } from '../../../src/volumes/verify.ts';
 import type { TransferContext } from '../context.ts';
-import { copyEnds, reversed } from '../copy-ends.ts';
-import { manifestName } from '../data-set.ts';
+import { copyEnds } from '../copying/copy-ends.ts';
+import type { DataItem } from '../copying/data-set.ts';
 import { formatBytes } from '../../format-bytes.ts';
 import type { TransferStatus } from '../../../src/api/resources.ts';
-import { GridferryError } from '../../../src/errors.ts';
+import type { CopyPass } from '../../../src/volumes/copy.ts';
+import { goOr } from '../../../src/volumes/standby.ts';
 import { wasReached } from '../itinerary.ts';
-import { dataProgress } from '../progress.ts';
-import { assertSourceStopped, assertTargetStopped } from '../source-containers.ts';
+import { dataProgress } from '../copying/progress.ts';
+import { carryBack } from '../copying/return-data.ts';
+import { measure } from '../source/downtime.ts';
+import { sideBySide } from '../copying/side-by-side.ts';
+import { assertSourceQuiet, assertSourceStopped, assertTargetStopped } from '../source/source-containers.ts';
+import { begun, take } from '../source/stopped-phase.ts';
 import type { Step } from '../step.ts';
+import { beginReadingLayers } from '../copying/written-layers.ts';
 
 /** Copies what changed since the copy that was made while the service ran. Nothing writes any more. */
 export const copyFinalDelta: Step = {
   name: 'copy-final-delta',
   phase: 'Restoring',
   async apply(context) {
-    await assertSourceStopped(context);
+    await assertSourceQuiet(context);
+    const measured = measure(context, 'deltaMs');
+    const { stopped } = context.session;
+    // Reading the source, which nobody changes any more, need not wait for the copy.
+    beginReadingLayers(context);
+    for (const [name, { source, target }] of stopped.manifests) {
+      if (source !== undefined) stopped.manifests.set(name, { source: begun(source.go()), ...(target && { target }) });
+    }
     const progress = dataProgress(context);
-    await Promise.all(
-      (await context.session.data(context)).map(async (item) => {
-        const pass = await copyTree({ ...(await copyEnds(context, item)), running: false });
-        progress.add(item.name, 'Final', pass);
-      }),
-    );
-    return { record: progress.change, message: `${formatBytes(progress.sent())} sent while stopped` };
+    const items = await context.session.data(context);
+    const copy = async (item: DataItem): Promise<void> => {
+      const ends = await copyEnds(context, item);
+      const ordinary = (): Promise<CopyPass> => context.dataPlane.copyTree({ ...ends, running: false });
+      progress.add(item.name, 'Final', await goOr(take(stopped.copies, item.name), ordinary, context.signal));
+    };
+    await sideBySide(context, items, copy, items.length);
+    const deltaMs = measured();
+    return {
+      record(status, condition) {
+        progress.change(status, condition);
+        deltaMs(status, condition);
+      },
+      message: `${formatBytes(progress.sent())} sent while stopped`,
+    };
   },
   /**
    * Once the public name may have pointed to the target, clients may have written there: that goes back before the source
@@ -37,8 +56,8 @@ export const copyFinalDelta: Step = {
   undoFirst: true,
 };
 
-/** DNS may have been changed by a process that died before it could say so: then only the step's begin is recorded. */
-function mayHaveServed(status: Readonly<TransferStatus>): boolean {
+/** Whether clients may have written at the target: DNS may have been changed by a process that died before it said so. */
+export function mayHaveServed(status: Readonly<TransferStatus>): boolean {
   if (status.committedAt !== undefined) return true;
   return status.restore?.dns !== undefined && wasReached(status.steps, 'cut-over-dns');
 }
@@ -46,15 +65,5 @@ function mayHaveServed(status: Readonly<TransferStatus>): boolean {
 async function returnData(context: TransferContext): Promise<void> {
   await assertTargetStopped(context);
   await assertSourceStopped(context);
-  for (const [index, item] of (await context.session.data(context)).entries()) {
-    const ends = reversed(await copyEnds(context, item));
-    await copyTree({ ...ends, running: false });
-    const { result } = await verifyTrees({ ...ends, mode: 'Full', name: manifestName(index) });
-    if (result.equal) continue;
-    throw new GridferryError(
-      'GF_TRANSFER_RETURN_DIFFERS',
-      `${item.name} could not be brought back unchanged: ${result.differences.map(({ path }) => path).join(', ')} differ; both copies are kept`,
-      { class: 'retryable' },
-    );
-  }
+  await carryBack(context);
 }

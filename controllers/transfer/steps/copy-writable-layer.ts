@@ -1,6 +1,8 @@
-import { copyWritableLayer, readWritableChanges } from '../../../src/docker/writable-layer.ts';
-import { targetContainer } from '../source-containers.ts';
+import { measure } from '../source/downtime.ts';
+import { assertSourceQuiet, assertSourceStopped, assertTargetStopped } from '../source/source-containers.ts';
 import type { Step } from '../step.ts';
+import { carryLayersToSource, carryLayersToTarget, describeLayers } from '../copying/writable-layers.ts';
+import { mayHaveServed } from './copy-final-delta.ts';
 
 /** Brings along what the containers wrote outside their volumes: it would be lost with the old container. */
 export const copyWritableLayers: Step = {
@@ -10,22 +12,25 @@ export const copyWritableLayers: Step = {
     if (context.transfer.spec.writableLayer === 'Discard') {
       return { skipped: true, message: 'spec.writableLayer is Discard' };
     }
-    const capture = await context.session.capture(context);
-    const [source, target] = await Promise.all([context.session.source(context), context.session.target(context)]);
-    let carried = 0;
-    const lost: string[] = [];
-    for (const container of capture.containers) {
-      const changes = await readWritableChanges(source.engine, container.id);
-      const count = changes.added.length + changes.changed.length;
-      lost.push(...changes.deleted.map((path) => `${container.name}:${path}`));
-      if (count === 0) continue;
-      const { id } = await targetContainer(context, container.name);
-      await copyWritableLayer(source.engine, container.id, target.engine, id, changes, { signal: context.signal });
-      carried += count;
+    await assertSourceQuiet(context);
+    const measured = measure(context, 'deltaMs');
+    const carried = await carryLayersToTarget(context);
+    const record = measured();
+    if (carried.paths === 0 && carried.lost.length === 0) {
+      return { skipped: true, message: 'nothing was written outside volumes', record };
     }
-    if (carried === 0 && lost.length === 0) return { skipped: true, message: 'nothing was written outside volumes' };
-    const gone =
-      lost.length === 0 ? '' : `; deleted in the old container, but not in the image: ${lost.slice(0, 10).join(', ')}`;
-    return { message: `${String(carried)} path(s) written outside volumes${gone}` };
+    return { message: describeLayers(carried), record };
   },
+  /** Once clients may have written at the target, what came into its containers' own file systems goes back as well. */
+  async undo(context) {
+    const { transfer, status } = context;
+    // With StartFirst the source runs by then, and there was nothing to keep in step.
+    if (transfer.spec.writableLayer === 'Discard' || status.strategy === 'StartFirst') return undefined;
+    if (!mayHaveServed(status)) return undefined;
+    await assertTargetStopped(context);
+    await assertSourceStopped(context);
+    await carryLayersToSource(context);
+    return undefined;
+  },
+  undoFirst: true,
 };

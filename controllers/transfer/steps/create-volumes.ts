@@ -1,5 +1,5 @@
 import { ensureNetwork, ensureVolume, removeMarked } from '../../../src/docker/recreate.ts';
-import { hasFixedAddress } from '../networks.ts';
+import { hasFixedAddress } from '../source/networks.ts';
 import { marksOf } from '../context.ts';
 import type { Step } from '../step.ts';
 

@@ -1,7 +1,7 @@
 import { GridferryError } from '../../../src/errors.ts';
 import { planCutover } from '../../../src/dns/cutover.ts';
 import { mergeRestorePoints, restore } from '../../../src/dns/restore.ts';
-import { dnsTargetOf } from '../dns-target.ts';
+import { dnsTargetOf } from '../cutover/dns-target.ts';
 import type { Step } from '../step.ts';
 
 /** Points the public name to the target. From here on clients write there: only the user brings the service back. */

@@ -1,5 +1,5 @@
 import { planLowerTtl, restore } from '../../../src/dns/restore.ts';
-import { cutoverTtl, dnsTargetOf } from '../dns-target.ts';
+import { cutoverTtl, dnsTargetOf } from '../cutover/dns-target.ts';
 import type { Step } from '../step.ts';
 
 /** Shortens how long resolvers remember the old address, well before it changes. */

@@ -1,6 +1,6 @@
 import { planCutover } from '../../../src/dns/cutover.ts';
 import { mergeRestorePoints, planLowerTtl } from '../../../src/dns/restore.ts';
-import { cutoverTtl, dnsTargetOf } from '../dns-target.ts';
+import { cutoverTtl, dnsTargetOf } from '../cutover/dns-target.ts';
 import type { Step } from '../step.ts';
 
 /** Finds out what will be changed in DNS, and writes down how it was, before anything is touched there. */

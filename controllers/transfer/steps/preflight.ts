@@ -2,7 +2,7 @@ import { GridferryError } from '../../../src/errors.ts';
 import { checks } from '../preflight/checks.ts';
 import { gatherFacts } from '../preflight/facts.ts';
 import type { Step } from '../step.ts';
-import { createdPathsOf } from '../target-paths.ts';
+import { createdPathsOf } from '../copying/target-paths.ts';
 
 /** Looks for everything that would stop the move half-way, before anything is touched. All blockers are named at once. */
 export const preflight: Step = {

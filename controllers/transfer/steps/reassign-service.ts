@@ -25,7 +25,7 @@ export const reassignService: Step = {
   },
 };
 
-async function assign(context: TransferContext, server: string, message: string): Promise<void> {
+export async function assign(context: TransferContext, server: string, message: string): Promise<void> {
   const { client } = context.dependencies;
   const key = {
     namespace: context.transfer.metadata.namespace ?? 'default',

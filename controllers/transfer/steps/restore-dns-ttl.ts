@@ -1,6 +1,6 @@
 import { readRecords } from '../../../src/dns/cutover.ts';
 import { planOriginalTtl } from '../../../src/dns/restore.ts';
-import { dnsTargetOf } from '../dns-target.ts';
+import { dnsTargetOf } from '../cutover/dns-target.ts';
 import type { Step } from '../step.ts';
 
 /** Gives the records the time to live that they had before. */

@@ -1,12 +1,14 @@
 import { GridferryError } from '../../../src/errors.ts';
-import { copyTree } from '../../../src/volumes/copy.ts';
-import { verifyTrees } from '../../../src/volumes/verify.ts';
 import type { Difference, Verification } from '../../../src/volumes/verify.ts';
 import type { TransferContext } from '../context.ts';
-import { copyEnds } from '../copy-ends.ts';
-import { manifestName, pathOn } from '../data-set.ts';
-import type { DataItem } from '../data-set.ts';
-import { assertSourceStopped } from '../source-containers.ts';
+import { copyEnds } from '../copying/copy-ends.ts';
+import { manifestName } from '../copying/data-set.ts';
+import type { DataItem } from '../copying/data-set.ts';
+import { measure } from '../source/downtime.ts';
+import { beginFlush } from '../copying/final-pass.ts';
+import { knownOf } from '../copying/hash-alongside.ts';
+import { assertSourceQuiet } from '../source/source-containers.ts';
+import { take } from '../source/stopped-phase.ts';
 import type { Step } from '../step.ts';
 
 /** Proves that the target's data are the source's, before anything at the target may start. */
@@ -14,13 +16,14 @@ export const verifyData: Step = {
   name: 'verify-data',
   phase: 'Restoring',
   async apply(context) {
-    await assertSourceStopped(context);
+    await assertSourceQuiet(context);
+    const measured = measure(context, 'verifyMs');
     const items = await context.session.data(context);
-    // What is proved equal in the page cache should survive a power cut as well.
-    const [results] = await Promise.all([
-      Promise.all(items.map((item, index) => proveEqual(context, item, index))),
-      flushTarget(context, items),
-    ]);
+    const results = await Promise.all(items.map((item, index) => proveEqual(context, item, index)));
+    // After a repair's last write. The service need not wait for the disk; the commit point does.
+    beginFlush(context, items);
+    const verifyMs = measured();
+    context.session.stopped.standDown();
     const entries = results.reduce((sum, { source }) => sum + source.entries, 0);
     const mounts = results.reduce((sum, { source }) => sum + source.skippedMounts, 0);
     const how = context.transfer.spec.verify;
@@ -29,6 +32,7 @@ export const verifyData: Step = {
     const message = `${String(entries)} entries equal (${how})${limited}`;
     return {
       record(status, condition) {
+        verifyMs(status, condition);
         for (const volume of status.volumes ?? []) {
           const proved = results[items.findIndex((item) => item.name === volume.name)];
           volume.verified = how;
@@ -45,34 +49,31 @@ export const verifyData: Step = {
   },
 };
 
-async function proveEqual(context: TransferContext, item: DataItem, index: number): Promise<Verification> {
+/**
+ * Proves one item equal on both sides, and copies once more by contents where it is not.
+ *
+ * @throws GridferryError `GF_TRANSFER_DATA_DIFFERS`
+ */
+export async function proveEqual(context: TransferContext, item: DataItem, index: number): Promise<Verification> {
   const first = await verify(context, item, index);
   if (first.result.equal) return first;
   // A copy that goes by times misses what was rewritten with the same size and time; reading contents does not.
-  await copyTree({ ...(await copyEnds(context, item)), running: false, compare: 'content' });
+  await context.dataPlane.copyTree({ ...(await copyEnds(context, item)), running: false, compare: 'content' });
   const second = await verify(context, item, index);
   if (second.result.equal) return second;
   throw differs(item, second.result.differences);
 }
 
-async function flushTarget(context: TransferContext, items: readonly DataItem[]): Promise<void> {
-  const target = await context.session.targetBench(context);
-  for (const item of items) {
-    await target.exec(['sh', '-c', 'sync -f "$0" 2>/dev/null || sync', pathOn(target, item)], {
-      signal: context.signal,
-      timeoutMs: 600_000,
-    });
-  }
-}
-
 async function verify(context: TransferContext, item: DataItem, index: number): Promise<Verification> {
-  const earlier = context.session.manifests.get(item.name);
-  return verifyTrees({
+  // Without earlier manifests everything is hashed: slower, never less.
+  const earlier = await knownOf(context, [index, item]);
+  return context.dataPlane.verifyTrees({
     ...(await copyEnds(context, item)),
     mode: context.transfer.spec.verify,
-    // Without earlier manifests everything is hashed: slower, never less.
-    previousSource: earlier?.source,
-    previousTarget: earlier?.target,
+    previousSource: earlier.source,
+    previousTarget: earlier.target,
+    // Once: a second look after a repair is made anew.
+    standby: take(context.session.stopped.manifests, item.name),
     name: manifestName(index),
   });
 }

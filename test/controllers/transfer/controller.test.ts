@@ -550,7 +550,8 @@ void t.test(
       problems.push(...model.violations);
       const state = { source: model.source, target: model.target, dns: model.dns, locked: model.locked };
       // Giving the marks back is a step like any other: when that fails for good after the commit point, they stay.
-      const kept = transfer?.status?.failure?.step === 'release';
+      const kept =
+        transfer?.status?.steps?.some(({ name, state }) => name === 'release' && state === 'Failed') === true;
       const wanted = { ...(atTarget ? moved : back), ...(kept ? { locked: model.locked } : {}) };
       if (JSON.stringify(state) !== JSON.stringify(wanted)) problems.push(`left as ${JSON.stringify(state)}`);
       if (phase === 'Completed' && !atTarget) problems.push('completed, but not at the target');

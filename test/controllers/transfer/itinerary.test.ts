@@ -1,7 +1,7 @@
 import t from 'tap';
 import { nextStep, recordOf, recordsOf, stepsToUndo, wasReached } from '../../../controllers/transfer/itinerary.ts';
 import type { StepRecord } from '../../../controllers/transfer/itinerary.ts';
-import { plan } from '../../../controllers/transfer/plan.ts';
+import { stopFirst as plan } from '../../../controllers/transfer/plan.ts';
 import { delayBefore, maxAttempts } from '../../../controllers/transfer/retries.ts';
 import type { Step } from '../../../controllers/transfer/step.ts';
 import { GridferryError } from '../../../src/errors.ts';
@@ -71,7 +71,7 @@ void t.test('the plan of a move keeps its promises', async (t) => {
   };
   t.equal(new Set(names).size, names.length, 'no name twice: records are found by it');
   t.equal(plan.filter((one) => one.commitPoint).length, 1);
-  before('preflight', 'copy-images');
+  before('preflight', 'upload');
   before('plan-dns', 'lower-dns-ttl');
   before('quiesce-source', 'copy-final-delta');
   before('copy-final-delta', 'verify-data');
@@ -79,7 +79,7 @@ void t.test('the plan of a move keeps its promises', async (t) => {
   before('check-local-health', 'cut-over-dns');
   t.same(
     namesOf(plan.filter((one) => one.undoFirst)),
-    ['copy-final-delta', 'start-target'],
+    ['copy-final-delta', 'copy-writable-layer', 'start-target', 'forward-old-address'],
     'these stand between the target and a source that starts again',
   );
   t.ok(plan.find(({ name }) => name === 'quiesce-source')?.undo);

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { recordsOf } from '../../../controllers/transfer/itinerary.ts';
 import type { StepRecord } from '../../../controllers/transfer/itinerary.ts';
-import { plan } from '../../../controllers/transfer/plan.ts';
+import { stopFirst as plan } from '../../../controllers/transfer/plan.ts';
 import {
   currentRecord,
   derivePercent,
@@ -37,7 +37,7 @@ function reached(name: string | undefined, state: StepRecord['state'] = 'Running
 
 void t.test('without an end, the phase is that of the step under way', async (t) => {
   t.equal(derivePhase({}), 'Pending');
-  t.equal(derivePhase({ steps: reached('copy-images') }), 'Pending', 'nothing counts before the lock is there');
+  t.equal(derivePhase({ steps: reached('upload') }), 'Pending', 'nothing counts before the lock is there');
   t.equal(derivePhase({ conditions: [condition('LockAcquired', 'False')] }), 'Pending');
   t.equal(derivePhase({ conditions: [locked] }), 'Preparing');
   for (const { name, phase } of plan) {
@@ -115,7 +115,7 @@ void t.test('the percentage never falls on the way to the end', async (t) => {
     record.state = 'Running';
     record.attempts = 1;
     look(record.name);
-    if (record.name === 'precopy-data') {
+    if (record.name === 'upload') {
       for (const done of [10, 400, 999, 1000]) {
         status.bytesDone = done;
         look(`${done} bytes`);
@@ -129,7 +129,7 @@ void t.test('the percentage never falls on the way to the end', async (t) => {
 });
 
 void t.test('without any bytes the steps themselves count', async (t) => {
-  const status = { conditions: [locked], steps: reached('precopy-data'), bytesTotal: 0 };
+  const status = { conditions: [locked], steps: reached('upload'), bytesTotal: 0 };
   const percent = derivePercent(status);
   t.ok(percent > 10 && percent < 80, `${percent}`);
   t.equal(derivePercent({}), 0, 'nothing is known yet');

@@ -25,6 +25,10 @@ const listed = (name: string, more: Partial<ListedContainer> = {}): ListedContai
 const network = (name: string, subnet: string) => ({
   name,
   builtin: false,
+  driver: 'bridge',
+  scope: 'local',
+  ipv4: true,
+  options: {},
   ipam: { driver: 'default', options: {}, pools: [{ subnet }] },
 });
 const image = { id: 'sha256:1', references: ['web:1'], os: 'linux', architecture: 'amd64', size: 100e6 };
@@ -55,7 +59,9 @@ function factsWith(change: Record<string, unknown> = {}, captured: Record<string
     targetVolumes: [],
     targetPaths: [],
     targetHost: { listeningTcp: [{ address: '0.0.0.0', port: 22 }] },
-    targetDisk: { freeBytes: 10 * GIB, totalInodes: 1e6, freeInodes: 9e5 },
+    targetDisk: { mountPoint: '/', freeBytes: 10 * GIB, totalInodes: 1e6, freeInodes: 9e5 },
+    targetPathDisks: new Map(),
+    dnsBlocker: undefined,
     targetLayers: new Set<string>(),
     ...change,
   } as unknown as PreflightFacts;
@@ -117,6 +123,53 @@ const refused: Readonly<Record<string, readonly (readonly [string, PreflightFact
       /web:1 is for linux\/arm64, server beta is linux\/amd64/,
     ],
   ],
+  'engine-kind': [
+    [
+      'podman',
+      factsWith({ targetEngine: engineFacts({ podman: true }) }),
+      /server beta has Podman behind its Docker socket/,
+    ],
+    ['rootless', factsWith({ sourceEngine: engineFacts({ rootless: true }) }), /engine of server alpha is rootless/],
+  ],
+  'networks-supported': [
+    [
+      'no IPv4',
+      factsWith(
+        { targetEngine: engineFacts({ apiVersion: '1.41' }) },
+        { networks: [{ ...network('lan', '172.30.0.0/16'), ipv4: false }] },
+      ),
+      /network lan: .* a network without IPv4 needs API 1.48, this engine has 1.41/,
+    ],
+    [
+      'an option',
+      factsWith(
+        { targetEngine: engineFacts({ apiVersion: '1.41' }) },
+        {
+          networks: [
+            { ...network('lan', '172.30.0.0/16'), options: { 'com.docker.network.bridge.gateway_mode_ipv4': 'nat' } },
+          ],
+        },
+      ),
+      /gateway_mode_ipv4 needs API 1.46/,
+    ],
+    [
+      'a driver',
+      factsWith({}, { networks: [{ ...network('lan', '172.30.0.0/16'), driver: 'weave' }] }),
+      /the network driver weave is not installed/,
+    ],
+    [
+      'overlay',
+      factsWith({}, { networks: [{ ...network('lan', '172.30.0.0/16'), scope: 'swarm' }] }),
+      /belongs to a swarm/,
+    ],
+  ],
+  dns: [
+    [
+      'not ours',
+      factsWith({ dnsBlocker: { code: 'GF_DNS_NOT_OURS', message: 'web.example.com points elsewhere' } }),
+      /points elsewhere/,
+    ],
+  ],
   engine: [
     [
       'other platform',
@@ -174,6 +227,16 @@ const refused: Readonly<Record<string, readonly (readonly [string, PreflightFact
       factsWith({ targetDisk: { freeBytes: 10 * GIB, totalInodes: 1000, freeInodes: 999 } }),
       /999 inodes free .* 1000 files/,
     ],
+    [
+      'where a path is, although there is room in the folder of Docker',
+      factsWith({
+        volumes: [{ name: '/srv/site', bytesTotal: 500e6, files: 10 }],
+        targetPathDisks: new Map([
+          ['/srv/site', { mountPoint: '/srv', freeBytes: 400e6, totalInodes: 0, freeInodes: 0 }],
+        ]),
+      }),
+      /free at \/srv\/site, and .* are needed: make room/,
+    ],
   ],
 };
 
@@ -187,7 +250,7 @@ for (const [name, examples] of Object.entries(refused)) {
       const found = blockers(facts);
       t.same([...new Set(found.map((one) => one.check))], [name], 'it alone speaks');
       t.match(found[0]?.message, message);
-      t.match(found[0]?.code, /^GF_PREFLIGHT_/);
+      t.match(found[0]?.code, name === 'dns' ? /^GF_DNS_/ : /^GF_PREFLIGHT_/);
     });
   }
 }
