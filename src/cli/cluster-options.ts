@@ -48,6 +48,7 @@ export function checkHome(
     readonly state?: string;
     readonly secretsDir?: string;
     readonly apiPort?: string;
+    readonly encryptionKeyFile?: string;
     readonly namespace?: string;
   },
 ): void {
@@ -105,7 +106,7 @@ const clusterOnly = [
   'leaderElectRenewDeadline',
   'leaderElectRetryPeriod',
 ] as const;
-const directoryOnly = ['once', 'state', 'secretsDir', 'apiPort'] as const;
+const directoryOnly = ['once', 'state', 'secretsDir', 'apiPort', 'encryptionKeyFile'] as const;
 
 function flagOf(name: string): string {
   return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;

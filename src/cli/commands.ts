@@ -21,6 +21,11 @@ export const commandEntries: readonly CommandEntry[] = [
     load: async () => (await import('./validate.ts')).registerValidate,
   },
   {
+    name: 'plan',
+    summary: 'say what transfers would do, how long it would take, and what stands in the way',
+    load: async () => (await import('./plan.ts')).registerPlan,
+  },
+  {
     name: 'get',
     summary: 'list objects, or show some by name',
     load: async () => (await import('./get.ts')).registerGet,
@@ -49,6 +54,11 @@ export const commandEntries: readonly CommandEntry[] = [
     name: 'reconcile',
     summary: 'look at something now instead of when its time comes',
     load: async () => (await import('./reconcile.ts')).registerReconcile,
+  },
+  {
+    name: 'audit',
+    summary: 'check that nobody changed the audit log, or read it',
+    load: async () => (await import('./audit.ts')).registerAudit,
   },
   {
     name: 'kubeconfig',

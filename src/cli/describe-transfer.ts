@@ -1,6 +1,7 @@
 import type { Transfer, TransferStatus } from '../api/resources.ts';
 import { formatBytes } from '../../controllers/format-bytes.ts';
 import { formatSeconds } from './format.ts';
+import { planDetails, planSummary } from './plan-view.ts';
 import { renderTable } from './table.ts';
 import { indented, renderPairs } from './text-layout.ts';
 
@@ -9,6 +10,7 @@ export function transferSections({ status = {} }: Readonly<Transfer>): string[] 
   return [
     'Status:',
     ...renderPairs(summary(status), '  '),
+    ...planLines(status),
     ...stepLines(status),
     ...volumeLines(status),
     ...imageLines(status),
@@ -24,14 +26,119 @@ function summary(status: TransferStatus): (readonly [string, string])[] {
     ['Current Step', status.currentStep],
     ['Place in Queue', status.queuePosition?.toString()],
     ['Source Server', status.sourceServer],
+    ['Strategy', strategyText(status)],
+    ['Transport', transportText(status)],
+    ['Rounds', roundsText(status)],
     ['Bytes', status.bytesTotal === undefined ? undefined : bytesText(status.bytesDone, status.bytesTotal)],
     ['Started', status.startTime],
     ['Ended', status.completionTime],
-    ['Downtime', status.downtimeSeconds === undefined ? undefined : formatSeconds(status.downtimeSeconds)],
+    ['Downtime', downtimeText(status)],
+    ['Old Address', forwardText(status)],
+    ['Soak', soakText(status)],
     ['Failure', status.failure === undefined ? undefined : `${status.failure.message} (step ${status.failure.step})`],
-    ['Source Kept Until', status.rollbackDeadline],
+    ['Source Kept Until', status.sourceDeletedAt === undefined ? status.rollbackDeadline : undefined],
+    ['Source Deleted', status.sourceDeletedAt],
+    ['Can Roll Back', wayBackText(status)],
+    ['Rollback', rollbackText(status)],
+    ['Jobs', jobsText(status)],
+    ['Credentials', credentialsText(status)],
   ];
   return pairs.flatMap(([key, value]) => (value === undefined ? [] : [[key, value] as const]));
+}
+
+/** How long, and where it went. */
+function downtimeText({ downtimeSeconds, downtime = {} }: TransferStatus): string | undefined {
+  if (downtimeSeconds === undefined) return undefined;
+  const parts = [
+    ['stop', downtime.stopMs],
+    ['copy', downtime.deltaMs],
+    ['compare', downtime.verifyMs],
+    ['start', downtime.startMs],
+    ['until healthy', downtime.healthyMs],
+    ['other', downtime.otherMs],
+  ] as const;
+  const known = parts.flatMap(([name, ms]) => (ms === undefined ? [] : [`${name} ${String(ms)} ms`]));
+  return `${formatSeconds(downtimeSeconds)}${known.length === 0 ? '' : ` (${known.join(', ')})`}`;
+}
+
+function strategyText({ strategy, strategyReason }: TransferStatus): string | undefined {
+  if (strategy === undefined) return undefined;
+  return strategyReason === undefined ? strategy : `${strategy}: ${strategyReason}`;
+}
+
+function transportText({ transport }: TransferStatus): string | undefined {
+  if (transport === undefined) return undefined;
+  const { mode, reason, roundTripMs, bytesPerSecond, channels, compression } = transport;
+  return [
+    `${mode}: ${reason}`,
+    ...(roundTripMs === undefined ? [] : [`round trip ${roundTripMs.toFixed(1)} ms`]),
+    ...(bytesPerSecond === undefined ? [] : [`${formatBytes(bytesPerSecond)}/s`]),
+    ...(channels === undefined ? [] : [`${String(channels)} channels`]),
+    ...(compression === undefined ? [] : [`compressed with ${compression}`]),
+  ].join(', ');
+}
+
+/** Of the copies made while the service ran; after the cutover it is what had been predicted. */
+function roundsText({ precopy }: TransferStatus): string | undefined {
+  if (precopy === undefined) return undefined;
+  const { rounds, lastSyncTime, dirtyBytesPerSecond, message } = precopy;
+  return [
+    `${String(rounds)}${lastSyncTime === undefined ? '' : `, the last began at ${lastSyncTime}`}`,
+    ...(dirtyBytesPerSecond === undefined ? [] : [`the service changes ${formatBytes(dirtyBytesPerSecond)}/s`]),
+    ...(message === undefined ? [] : [message]),
+  ].join('; ');
+}
+
+/** What becomes of those who still use it. */
+function forwardText({ forward }: TransferStatus): string | undefined {
+  if (forward === undefined) return undefined;
+  const { state, ports = [], to, until, reason } = forward;
+  const why = reason === undefined ? '' : `; ${reason}`;
+  switch (state) {
+    case 'Active':
+      return `passes on ${ports.join(', ')} to ${to ?? 'the target'} until ${until ?? 'it is taken away'}${why}`;
+    case 'Ended':
+      return `no longer passes anything on${why}`;
+    case 'Unavailable':
+      return `passes on nothing${why}`;
+  }
+}
+
+/** While it lasts, and when it went badly. */
+function soakText({ soak, completionTime }: TransferStatus): string | undefined {
+  if (soak === undefined || (completionTime !== undefined && soak.failures === 0)) return undefined;
+  const failures = soak.failures === 0 ? 'none failed lately' : `the last ${String(soak.failures)} failed`;
+  return `${String(soak.probes)} probe(s), ${failures}${soak.failures === 0 ? '' : `: ${soak.message ?? ''}`}`;
+}
+
+function jobsText({ jobs = [] }: TransferStatus): string | undefined {
+  const running = jobs.filter(({ state }) => state === 'Running');
+  if (running.length === 0) return undefined;
+  return running.map(({ name, server }) => `${name} runs on server ${server}`).join(', ');
+}
+
+function credentialsText({ credentials = [] }: TransferStatus): string | undefined {
+  if (credentials.length === 0) return undefined;
+  return `made for this transfer, on ${[...new Set(credentials.map(({ server }) => `server ${server}`))].join(' and ')}`;
+}
+
+function planLines({ phase, plan }: TransferStatus): string[] {
+  if (phase !== 'Planned' || plan === undefined) return [];
+  return ['  Plan:', ...renderPairs(planSummary(plan), '    '), ...indented(indented(planDetails(plan)))];
+}
+
+function wayBackText({ canRollback, conditions = [] }: TransferStatus): string | undefined {
+  if (canRollback === undefined) return undefined;
+  const why = conditions.find(({ type }) => type === 'CanRollback');
+  return `${canRollback ? 'yes' : 'no'}${why === undefined ? '' : ` (${why.reason}: ${why.message})`}`;
+}
+
+function rollbackText({ rollback }: TransferStatus): string | undefined {
+  if (rollback === undefined) return undefined;
+  const { outcome = 'under way', data, cause, downtimeSeconds, failure } = rollback;
+  const asked = cause === 'SoakFailure' ? ', because the soak failed' : '';
+  const downtime = downtimeSeconds === undefined ? '' : `, downtime ${formatSeconds(downtimeSeconds)}`;
+  return `${outcome}, data ${data}${asked}${downtime}${failure === undefined ? '' : `: ${failure.message} (step ${failure.step})`}`;
 }
 
 function bytesText(done: number | undefined, total: number): string {

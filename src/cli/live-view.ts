@@ -127,22 +127,24 @@ export async function followTransfers(options: FollowOptions): Promise<readonly 
   const signal = AbortSignal.any([options.signal, done.signal]);
   const enough = (): boolean =>
     seen.size >= Math.max(1, names.length) && [...seen.values()].every((transfer) => hasEnded(transfer));
-  const changes = followChanges({
-    client,
-    type: Transfers,
-    scope: { namespace },
-    clock,
-    signal,
-    onTrouble: (text) => view.print(text),
-  });
+  const isWanted = ({ metadata }: Readonly<Transfer>): boolean => names.length === 0 || names.includes(metadata.name);
+  const show = (object: Readonly<Transfer>): void => {
+    seen.set(object.metadata.name, object);
+    view.update(object);
+  };
+  // All of them at once: one that has ended says nothing about those that come after it.
+  const since = await client.list(Transfers, { namespace, signal });
+  since.items.filter(isWanted).forEach(show);
+  if (enough()) return [...seen.values()];
+  const onTrouble = (text: string): void => view.print(text);
+  const changes = followChanges({ client, type: Transfers, scope: { namespace }, since, clock, signal, onTrouble });
   for await (const { type, object } of changes) {
-    if (names.length > 0 && !names.includes(object.metadata.name)) continue;
+    if (!isWanted(object)) continue;
     if (type === 'DELETED') {
       view.remove(object);
       seen.delete(object.metadata.name);
     } else {
-      seen.set(object.metadata.name, object);
-      view.update(object);
+      show(object);
     }
     if (enough()) done.abort();
   }

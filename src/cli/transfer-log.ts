@@ -19,7 +19,7 @@ export function linesOf({ status }: Readonly<Transfer>): readonly string[] {
 /** Whether it is in a phase that it does not leave by itself, and that is its answer to the present spec. */
 export function hasEnded({ status, metadata }: Readonly<Transfer>): boolean {
   const current = metadata.generation === undefined || (status?.observedGeneration ?? 0) >= metadata.generation;
-  return current && ['Completed', 'Failed', 'Cancelled', 'RolledBack'].includes(status?.phase ?? '');
+  return current && ['Completed', 'Failed', 'Cancelled', 'RolledBack', 'Planned'].includes(status?.phase ?? '');
 }
 
 /** What of `after` was not in `before`. Both are tails of the same log, so lines may have left at the front. */

@@ -1,4 +1,5 @@
 import type { Transfer, TransferStatus } from '../api/resources.ts';
+import { findCondition } from '../runtime/conditions.ts';
 import { formatBytes } from '../../controllers/format-bytes.ts';
 import { formatSeconds } from './format.ts';
 import { printable } from './table.ts';
@@ -64,8 +65,12 @@ export function stepText({ name, state, startTime, endTime, message = '' }: Step
 /** How a transfer ended, in one line; `undefined` while it has not. */
 export function endText(transfer: Readonly<Transfer>, paint: Paint): string | undefined {
   if (!hasEnded(transfer)) return undefined;
-  const { phase = '', message = '', startTime, completionTime, downtimeSeconds } = transfer.status ?? {};
-  const good = phase === 'Completed' || phase === 'RolledBack' || (phase === 'Cancelled' && transfer.spec.cancel);
+  const { phase = '', message = '', startTime, completionTime, rollback } = transfer.status ?? {};
+  // Of what it did last: the way there had its own.
+  const { downtimeSeconds } = (phase === 'RolledBack' ? rollback : transfer.status) ?? {};
+  const planned = phase === 'Planned' && findCondition(transfer.status?.conditions, 'Succeeded')?.status === 'True';
+  const good =
+    planned || phase === 'Completed' || phase === 'RolledBack' || (phase === 'Cancelled' && transfer.spec.cancel);
   const ms = Date.parse(completionTime ?? '') - Date.parse(startTime ?? '');
   const took = Number.isNaN(ms) ? '' : ` in ${formatSeconds(ms / 1000)}`;
   const downtime = downtimeSeconds === undefined ? '' : `, downtime ${formatSeconds(downtimeSeconds)}`;

@@ -15,6 +15,9 @@ export type Verdict =
 /** How often a server may fail to answer before that is its answer. */
 const PROBES = 3;
 
+/** How often undoing a step may fail before that is the answer: a minute or two, by the pauses between the tries. */
+const UNDO_TRIES = 10;
+
 const working: Verdict = { kind: 'working' };
 
 /** @param active whether its controller has something to do for it, now or soon */
@@ -50,15 +53,21 @@ function judgeServer({ metadata, status = {} }: Readonly<ManagedServer>, active:
 }
 
 function judgeTransfer({ metadata, spec, status = {} }: Readonly<Transfer>, active: boolean): Verdict {
+  const stuck = stuckUndo(status);
+  if (stuck !== undefined) return stuck;
   if (isStale(metadata, status.observedGeneration)) return working;
   const { phase, message = '', conditions } = status;
   switch (phase) {
     case 'Completed':
     case 'RolledBack': {
+      const refused = refusedRollback(status);
+      if (refused !== undefined) return refused;
       const downtime =
         status.downtimeSeconds === undefined ? '' : `, downtime ${formatSeconds(status.downtimeSeconds)}`;
       return { kind: 'good', message: `${phase}${downtime}${message === '' ? '' : `: ${message}`}` };
     }
+    case 'Planned':
+      return { kind: (status.plan?.blockers.length ?? 0) === 0 ? 'good' : 'failed', message: `Planned: ${message}` };
     case 'Cancelled':
       if (spec.cancel) return { kind: 'good', message: 'Cancelled, as spec.cancel asks' };
       return { kind: 'failed', message: `Cancelled: ${message}` };
@@ -72,6 +81,23 @@ function judgeTransfer({ metadata, spec, status = {} }: Readonly<Transfer>, acti
       return active ? working : { kind: 'waiting', message: message === '' ? 'nothing happens to it' : message };
     }
   }
+}
+
+/** What is undone is tried until it works; who waits for an end is told that it does not. The next run goes on. */
+function stuckUndo({ steps = [], conditions = [] }: NonNullable<Transfer['status']>): Verdict | undefined {
+  const failed = conditions.find(({ reason }) => reason === 'UndoFailed');
+  if (failed === undefined || !steps.some(({ state, attempts }) => state === 'Undoing' && attempts >= UNDO_TRIES)) {
+    return undefined;
+  }
+  const message = `${failed.message} It was tried ${String(UNDO_TRIES)} times; put right what is in its way, and run again`;
+  return { kind: 'failed', message };
+}
+
+/** A way back that was asked for and not gone. */
+function refusedRollback({ conditions }: NonNullable<Transfer['status']>): Verdict | undefined {
+  const wish = findCondition(conditions, 'RolledBack');
+  if (wish?.status !== 'False') return undefined;
+  return { kind: 'failed', message: `not rolled back (${wish.reason}): ${wish.message}` };
 }
 
 /** An object of a kind that only has conditions. */

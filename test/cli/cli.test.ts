@@ -137,7 +137,8 @@ void t.test('validate looks for secrets in the secrets directory, too', async (t
 void t.test('all examples are valid', async (t) => {
   const { run } = workplace(t, {});
   const examples = join(import.meta.dirname, '../../examples');
-  for (const name of ['quickstart', 'compose', 'service-with-addons', 'password-login']) {
+  const stories = ['quickstart', 'compose', 'service-with-addons', 'password-login'];
+  for (const name of [...stories, 'planned-cutover', 'stateless', 'way-back', 'retention']) {
     const { code, stdout } = await run('validate', join(examples, name), '-o', 'json');
     t.equal(code, 0, name);
     const { problems } = JSON.parse(stdout) as { problems: { message: string }[] };

@@ -1,9 +1,12 @@
 import { Writable } from 'node:stream';
 import t from 'tap';
+import { Transfers } from '../../src/api/resources.ts';
 import type { Transfer } from '../../src/api/resources.ts';
-import { createLiveView } from '../../src/cli/live-view.ts';
-import { liveLines, createPaint, progressBar } from '../../src/cli/transfer-view.ts';
+import { createLiveView, followTransfers } from '../../src/cli/live-view.ts';
+import { endText, liveLines, createPaint, progressBar } from '../../src/cli/transfer-view.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
 import type { Clock } from '../../src/runtime/clock.ts';
+import { createFakeClient } from '../support/fake-client.ts';
 
 function transfer(status: Partial<NonNullable<Transfer['status']>>): Transfer {
   return {
@@ -109,3 +112,30 @@ void t.test('a bar is as long as asked, whatever the percentage', async (t) => {
   for (const percent of [-5, 0, 33, 100, 250]) t.equal(Array.from(progressBar(percent, 10)).length, 10);
   t.equal(progressBar(30, 10), '███░░░░░░░');
 });
+
+void t.test('following all transfers goes on until the last of them has ended, whichever comes first', async (t) => {
+  const client = createFakeClient();
+  const named = (name: string, status: Transfer['status']): Transfer =>
+    Object.assign(transfer(status ?? {}), { metadata: { name, namespace: 'default' } });
+  await client.create(Transfers, named('a-old', { phase: 'Completed' }));
+  const running = await client.create(Transfers, named('b-new', { phase: 'Uploading' }));
+  const { view } = setting(false);
+  const { signal } = new AbortController();
+  const followed = followTransfers({ client, view, clock: systemClock, namespace: 'default', signal });
+  await waitFor(() => client.openWatches > 0);
+  await client.updateStatus(Transfers, { ...running, status: { ...running.status, phase: 'Completed' } });
+  t.same(
+    (await followed).map(({ status }) => status?.phase),
+    ['Completed', 'Completed'],
+  );
+});
+
+void t.test('one that was rolled back tells the downtime of the way back', async (t) => {
+  const rollback = { data: 'Sync', cause: 'User', startTime: '2026-03-01T12:00:00Z', downtimeSeconds: 5 } as const;
+  const over = transfer({ phase: 'RolledBack', downtimeSeconds: 3.5, rollback });
+  t.match(endText(over, createPaint(false)), /^✔ move-web RolledBack, downtime 5\.0 s/);
+});
+
+async function waitFor(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+}

@@ -45,6 +45,34 @@ void t.test('a transfer is judged by its phase, and only by what it says of the 
   t.equal(judgeObject(transfer({}), true).kind, 'working');
 });
 
+void t.test(
+  'an undo that keeps failing has an end for who waits for it, also when the object is being deleted',
+  async (t) => {
+    const stuck = (attempts: number, more: object = {}): KubeObject =>
+      transfer({
+        phase: 'Restoring',
+        conditions: [
+          condition('SourceRestored', 'False', 'UndoFailed', 'undo of step x: GF_SSH_REFUSED: nobody listens.'),
+        ],
+        steps: [{ name: 'x', phase: 'Restoring', state: 'Undoing', attempts }],
+        ...more,
+      });
+    t.equal(judgeObject(stuck(9), true).kind, 'working');
+    t.match(judgeObject(stuck(10), true), { kind: 'failed', message: /nobody listens\. It was tried 10 times/ });
+    const deleted = stuck(10);
+    deleted.metadata.deletionTimestamp = '2026-03-01T12:00:00Z';
+    t.equal(judgeObject(deleted, true).kind, 'failed');
+  },
+);
+
+void t.test('a rollback that was asked for and refused, or taken back, has failed', async (t) => {
+  const conditions = [condition('RolledBack', 'False', 'WindowOver', 'rollbackWindow ended')];
+  t.match(judgeObject(transfer({ phase: 'Completed', conditions }), false), {
+    kind: 'failed',
+    message: /not rolled back \(WindowOver\): rollbackWindow ended/,
+  });
+});
+
 void t.test('a transfer that only somebody else can set going is waiting', async (t) => {
   const refused = { phase: 'Pending', conditions: [condition('Accepted', 'False', 'ServerNotFound', 'no beta')] };
   t.match(judgeObject(transfer(refused), false), { kind: 'waiting', message: /no beta/ });
