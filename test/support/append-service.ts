@@ -20,8 +20,8 @@ export interface AppendLoad {
   stop(): Promise<void>;
 }
 
-/** Writes one number after the other, wherever the service answers. */
-export function startAppending(addresses: readonly string[], port: number): AppendLoad {
+/** Writes one number after the other, wherever the service answers; or only where it is said to be at the moment. */
+export function startAppending(addresses: readonly string[] | (() => string), port: number): AppendLoad {
   const acknowledged: number[] = [];
   let stopping = false;
   const isStopping = (): boolean => stopping;
@@ -29,7 +29,7 @@ export function startAppending(addresses: readonly string[], port: number): Appe
   async function write(): Promise<void> {
     let server = 0;
     for (let number = 1; !isStopping(); number++) {
-      const address = addresses[server % addresses.length] ?? '';
+      const address = typeof addresses === 'function' ? addresses() : (addresses[server % addresses.length] ?? '');
       const answer = await answerOf(`http://${address}:${String(port)}/cgi-bin/append?${String(number)}`);
       if (answer === String(number)) acknowledged.push(number);
       else server++;

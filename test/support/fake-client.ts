@@ -2,7 +2,7 @@ import { keyOf, keyString } from '../../src/api/meta.ts';
 import type { KubeObject, ObjectKey, ResourceType } from '../../src/api/meta.ts';
 import { ApiError } from '../../src/home/api-error.ts';
 import type { Client, ListResult, WatchEvent } from '../../src/home/client.ts';
-import { deepEqual } from '../../src/runtime/structural.ts';
+import { deepEqual, plainCopy } from '../../src/runtime/structural.ts';
 
 export type Operation = 'get' | 'list' | 'watch' | 'create' | 'update' | 'updateStatus' | 'patch' | 'delete';
 
@@ -64,16 +64,17 @@ export function createFakeClient(): FakeClient {
     if (planned?.after === false) throw planned.error;
     const result = work();
     if (planned !== undefined) throw planned.error;
-    return structuredClone(result);
+    return plainCopy(result);
   }
 
   function store(type: ResourceType<never>, object: KubeObject, event: 'ADDED' | 'MODIFIED' | 'DELETED'): KubeObject {
     const kind = kindOf(type);
-    const stored = structuredClone(object);
+    const stored = plainCopy(object);
     stored.metadata.resourceVersion = String(++version);
     if (event === 'DELETED') kind.delete(keyString(keyOf(stored)));
     else kind.set(keyString(keyOf(stored)), stored);
-    history.push({ plural: type.plural, version, event: { type: event, object: structuredClone(stored) } });
+    // What is stored is never changed, only replaced: the history may share it.
+    history.push({ plural: type.plural, version, event: { type: event, object: stored } });
     for (const watch of watches) watch.wake();
     return stored;
   }
@@ -136,7 +137,7 @@ export function createFakeClient(): FakeClient {
           change.plural === type.plural &&
           (options.namespace === undefined || change.event.object.metadata.namespace === options.namespace)
         ) {
-          yield structuredClone(change.event);
+          yield plainCopy(change.event);
         }
       }
     } finally {
@@ -186,7 +187,7 @@ export function createFakeClient(): FakeClient {
       call('patch', () => {
         const current = existing(type, key);
         if (patch.type !== 'merge') throw new ApiError('UnsupportedMediaType', 'the fake knows merge patches only');
-        return replaceSpec(type, current, merge(structuredClone(current), patch.body) as KubeObject);
+        return replaceSpec(type, current, merge(plainCopy(current), patch.body) as KubeObject);
       }),
     delete: (
       type: ResourceType<never>,

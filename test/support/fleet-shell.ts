@@ -3,23 +3,23 @@ import { fleetExec } from '../../src/sandbox/fleet.ts';
 export type ServerName = 'alpha' | 'beta';
 
 /** Commands on the servers of one fleet, as root, past the code under test. */
-export interface FleetShell {
-  docker(server: ServerName, ...args: string[]): Promise<string>;
+export interface FleetShell<Server extends string = ServerName> {
+  docker(server: Server, ...args: string[]): Promise<string>;
   /** Runs a script; its arguments are `$1`, `$2`, … */
-  sh(server: ServerName, script: string, ...args: string[]): Promise<string>;
-  python(server: ServerName, program: string, ...args: string[]): Promise<string>;
-  inspect<T = InspectedContainer>(server: ServerName, name: string): Promise<T>;
+  sh(server: Server, script: string, ...args: string[]): Promise<string>;
+  python(server: Server, program: string, ...args: string[]): Promise<string>;
+  inspect<T = InspectedContainer>(server: Server, name: string): Promise<T>;
   /** One field of a container, by Docker's template language. */
-  field(server: ServerName, name: string, template: string): Promise<string>;
+  field(server: Server, name: string, template: string): Promise<string>;
   /**
    * Everything a transfer could change on a server: containers and how they run, images, volumes, networks, and all files
    * in volumes and below the given paths.
    */
-  everything(server: ServerName, ...paths: string[]): Promise<string[]>;
-  /** What still bears a mark of a transfer. */
-  leftovers(server: ServerName): Promise<string[]>;
+  everything(server: Server, ...paths: string[]): Promise<string[]>;
+  /** What still bears a mark of a transfer, or serves one. */
+  leftovers(server: Server): Promise<string[]>;
   /** Removes all containers, networks and volumes of a server, and what is in the given folders. Images stay. */
-  clear(server: ServerName, ...paths: string[]): Promise<void>;
+  clear(server: Server, ...paths: string[]): Promise<void>;
 }
 
 export interface InspectedContainer {
@@ -58,7 +58,10 @@ docker ps -a --filter label=gridferry.io/workbench --format 'workbench {{.Names}
 docker volume ls --filter label=gridferry.io/transfer --format 'volume {{.Name}}'
 docker volume ls -q | grep '^gridferry-' | sed 's/^/volume /'
 docker network ls --filter label=gridferry.io/transfer --format 'network {{.Name}}'
+docker images --format '{{.Repository}}' | grep '^gridferry/' | sed 's/^/image /'
 find /var/lib/gridferry -mindepth 1 2>/dev/null
+find /root/.local/state/gridferry/transfers /home/*/.local/state/gridferry/transfers -mindepth 1 2>/dev/null
+grep -HoE 'gridferry:[^ ]*$' /root/.ssh/authorized_keys /home/*/.ssh/authorized_keys
 true`;
 
 const clearScript = String.raw`
@@ -67,16 +70,16 @@ docker network prune -f >/dev/null
 docker volume ls -q | xargs -r docker volume rm -f >/dev/null
 for path; do find "$path" -mindepth 1 -delete; done`;
 
-export function fleetShell(fleet: string): FleetShell {
-  const sh: FleetShell['sh'] = async (server, script, ...args) =>
+export function fleetShell<Server extends string = ServerName>(fleet: string): FleetShell<Server> {
+  const sh: FleetShell<Server>['sh'] = async (server, script, ...args) =>
     (await fleetExec(fleet, server, ['sh', '-c', script, 'sh', ...args])).stdout.trimEnd();
   const lines = (text: string): string[] => text.split('\n').filter((line) => line !== '');
-  const shell: FleetShell = {
+  const shell: FleetShell<Server> = {
     sh,
     docker: async (server, ...args) => (await fleetExec(fleet, server, ['docker', ...args])).stdout.trimEnd(),
     python: async (server, program, ...args) =>
       (await fleetExec(fleet, server, ['python3', '-', ...args], { input: program })).stdout,
-    async inspect<T>(server: ServerName, name: string) {
+    async inspect<T>(server: Server, name: string) {
       return (JSON.parse(await shell.docker(server, 'inspect', '--type', 'container', name)) as [T])[0];
     },
     field: (server, name, template) => shell.docker(server, 'inspect', '-f', template, name),

@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
@@ -127,10 +127,9 @@ export async function serveGitOverSsh(repository: string, directory: string): Pr
   chmodSync(file('user'), 0o600);
   const sshd = spawn('/usr/sbin/sshd', ['-D', '-e', '-f', file('sshd_config')], { stdio: 'ignore' });
   for (let tries = 0; tries < 100; tries++) {
-    const scan = execFileSync('ssh-keyscan', ['-p', String(port), '127.0.0.1'], {
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
-    if (scan.length > 0) break;
+    // It may end with an error as long as nobody listens.
+    const scan = spawnSync('ssh-keyscan', ['-p', String(port), '127.0.0.1']);
+    if (scan.stdout.length > 0) break;
     await delay(50);
   }
   const hostKey = readFileSync(file('host.pub'), 'utf8').split(' ').slice(0, 2).join(' ');

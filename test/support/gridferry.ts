@@ -6,8 +6,8 @@ import { createControllers } from '../../controllers/registry.ts';
 import { hasEnded } from '../../controllers/transfer/status.ts';
 import { Secrets } from '../../src/api/core.ts';
 import { API_VERSION } from '../../src/api/meta.ts';
-import { ManagedServers, servedTypes, Transfers } from '../../src/api/resources.ts';
-import type { ManagedServer, Transfer, TransferSpec } from '../../src/api/resources.ts';
+import { ManagedServers, PlatformConfigs, servedTypes, Transfers } from '../../src/api/resources.ts';
+import type { ManagedServer, PlatformConfig, Transfer, TransferSpec } from '../../src/api/resources.ts';
 import type { Client } from '../../src/home/client.ts';
 import { openLocalHome } from '../../src/home/local-client.ts';
 import { createSchemaAdmission } from '../../src/home/schema-admission.ts';
@@ -16,6 +16,7 @@ import { systemClock } from '../../src/runtime/clock.ts';
 import { createManager } from '../../src/runtime/manager.ts';
 import { createRedactor } from '../../src/security/redact.ts';
 import { createSecretResolver } from '../../src/security/secrets.ts';
+import type { CloudflareStandIn } from '../../src/sandbox/cloudflare-stand-in.ts';
 import type { Fleet } from '../../src/sandbox/fleet.ts';
 
 const namespace = 'default';
@@ -27,6 +28,8 @@ export interface TestGridferry {
   readonly logged: () => string;
   /** Registers every server of the fleet, with root's key, and waits until they are online. */
   addServers(fleet: Fleet, change?: (server: ManagedServer) => void): Promise<void>;
+  /** Makes the namespace's PlatformConfig, with its DNS at the stand-in. */
+  addPlatform(domain: string, cloudflare: CloudflareStandIn, token: string): Promise<void>;
   addSecret(name: string, data: Readonly<Record<string, string>>): Promise<void>;
   transfer(name: string, spec: Partial<TransferSpec>): Promise<Transfer>;
   /** Changes the spec of a transfer, as its user does. */
@@ -35,6 +38,8 @@ export interface TestGridferry {
   until(name: string, condition: (transfer: Transfer) => boolean, timeoutMs?: number): Promise<Transfer>;
   /** Waits until the transfer is over. */
   ended(name: string, timeoutMs?: number): Promise<Transfer>;
+  /** Ends the controllers and starts others, which know nothing but what is stored. */
+  restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -50,17 +55,24 @@ export async function startGridferry(): Promise<TestGridferry> {
   const redactor = createRedactor();
   const log = createLogger({ level: 'debug', pretty: false, redactor, destination });
   const client = openLocalHome({ stateDir, types: servedTypes, admission: createSchemaAdmission() });
-  const controllers = createControllers({
-    client,
-    clock: systemClock,
-    random: Math.random,
-    log,
-    secrets: createSecretResolver({ client }),
-    watchSecrets: true,
-    redactor,
-  });
-  const manager = createManager({ client, clock: systemClock, log, controllers: controllers.definitions });
-  await manager.start();
+  const startControllers = async (): Promise<() => Promise<void>> => {
+    const controllers = createControllers({
+      client,
+      clock: systemClock,
+      random: Math.random,
+      log,
+      secrets: createSecretResolver({ client }),
+      watchSecrets: true,
+      redactor,
+    });
+    const manager = createManager({ client, clock: systemClock, log, controllers: controllers.definitions });
+    await manager.start();
+    return async () => {
+      await manager.stop();
+      await controllers.close();
+    };
+  };
+  let stopControllers = await startControllers();
 
   const gridferry: TestGridferry = {
     client,
@@ -72,6 +84,19 @@ export async function startGridferry(): Promise<TestGridferry> {
         metadata: { name, namespace },
         stringData: { ...data },
       });
+    },
+    async addPlatform(domain, { baseUrl, dnsAddress }, token) {
+      await gridferry.addSecret('cloudflare', { token });
+      await client.create(PlatformConfigs, {
+        apiVersion: API_VERSION,
+        kind: 'PlatformConfig',
+        metadata: { name: 'default', namespace },
+        spec: {
+          domain,
+          cloudflare: { apiTokenRef: { name: 'cloudflare', key: 'token' }, apiBaseURL: baseUrl },
+          resolvers: [dnsAddress],
+        },
+      } as unknown as PlatformConfig);
     },
     async addServers(fleet, change) {
       await gridferry.addSecret('fleet-ssh', { 'ssh-privatekey': await readFile(fleet.privateKeyPath, 'utf8') });
@@ -98,7 +123,12 @@ export async function startGridferry(): Promise<TestGridferry> {
         apiVersion: API_VERSION,
         kind: 'Transfer',
         metadata: { name, namespace },
-        spec: { sourceServerRef: { name: 'alpha' }, targetServerRef: { name: 'beta' }, soak: '1s', ...spec },
+        spec: {
+          sourceServerRef: { name: 'alpha' },
+          targetServerRef: { name: 'beta' },
+          soak: { duration: '1s' },
+          ...spec,
+        },
       } as unknown as Transfer;
       return client.create(Transfers, transfer);
     },
@@ -108,9 +138,12 @@ export async function startGridferry(): Promise<TestGridferry> {
     until: (name, condition, timeoutMs = 120_000) =>
       poll(() => client.get(Transfers, { namespace, name }), condition, timeoutMs),
     ended: (name, timeoutMs) => gridferry.until(name, hasEnded, timeoutMs),
+    async restart() {
+      await stopControllers();
+      stopControllers = await startControllers();
+    },
     async stop() {
-      await manager.stop();
-      await controllers.close();
+      await stopControllers();
       client.close();
       await rm(stateDir, { recursive: true, force: true });
     },

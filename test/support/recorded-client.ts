@@ -25,7 +25,8 @@ export function recordedClient(client: Client): { readonly client: Client; reado
         note('patch', type, options?.subresource === undefined ? '' : '/status'),
         client.patch(type, key, patch, options)
       ),
-      delete: (type, key, options) => (note('delete', type), client.delete(type, key, options)),
+      // It answers with what was deleted, which it has to read for that.
+      delete: (type, key, options) => (note('get', type), note('delete', type), client.delete(type, key, options)),
     },
   };
 }

@@ -1,5 +1,6 @@
 import { pino } from 'pino';
 import type { ControllerDependencies } from '../../controllers/dependencies.ts';
+import type { Chores } from '../../controllers/transfer/aftercare.ts';
 import { transferController } from '../../controllers/transfer/controller.ts';
 import { wasReached } from '../../controllers/transfer/itinerary.ts';
 import type { TransferContext } from '../../controllers/transfer/context.ts';
@@ -55,8 +56,16 @@ export function clientWrites(model: Model): void {
 /** Called before and after each effect, as `quiesce-source/undo/before`: to fail, to wait, or to die. */
 export type Hook = (point: string, context: TransferContext) => unknown;
 
-/** The names, phases and promises of the real plan's steps, on the model. */
-export function modelPlan(model: Model, hook: Hook): readonly Step[] {
+/** Makes a step of what it does to the model. */
+export type ModelStep = (
+  name: string,
+  phase: Step['phase'],
+  effect: (context: TransferContext) => void,
+  undo?: (context: TransferContext) => void,
+  more?: Partial<Step>,
+) => Step;
+
+export function modelStep(model: Model, hook: Hook): ModelStep {
   const around =
     (name: string, way: 'apply' | 'undo', effect: (context: TransferContext) => void) =>
     async (context: TransferContext): Promise<void> => {
@@ -68,13 +77,7 @@ export function modelPlan(model: Model, hook: Hook): readonly Step[] {
       }
       await hook(`${name}/${way}/after`, context);
     };
-  const step = (
-    name: string,
-    phase: Step['phase'],
-    effect: (context: TransferContext) => void,
-    undo?: (context: TransferContext) => void,
-    more: Partial<Step> = {},
-  ): Step => {
+  return (name, phase, effect, undo, more = {}) => {
     const apply = around(name, 'apply', effect);
     const back = undo === undefined ? undefined : around(name, 'undo', undo);
     return {
@@ -95,6 +98,11 @@ export function modelPlan(model: Model, hook: Hook): readonly Step[] {
       ...more,
     };
   };
+}
+
+/** The names, phases and promises of the real plan's steps, on the model. */
+export function modelPlan(model: Model, hook: Hook): readonly Step[] {
+  const step = modelStep(model, hook);
   const capture = step('capture-source', 'Preparing', () => undefined);
   return [
     {
@@ -184,6 +192,9 @@ export function startProcess(options: {
   readonly clock: Clock;
   readonly random: () => number;
   readonly plan: (life: Life) => readonly Step[];
+  /** The steps of the way back, for transfers with a rollback. Default: none. */
+  readonly wayBack?: (life: Life) => readonly Step[];
+  readonly chores?: Chores;
   /** Called before and after each write, as `updateStatus/before`. */
   readonly onWrite?: (point: string, life: Life) => unknown;
   /** As one of several replicas. */
@@ -197,7 +208,12 @@ export function startProcess(options: {
   const replica =
     leadership === undefined ? {} : { replica: { leadership, fenceKey: 'test', onFenced: () => undefined } };
   const dependencies = { client, clock, random: options.random, log, redactor: createRedactor(), ...replica };
-  const transfers = transferController(dependencies as unknown as ControllerDependencies, options.plan(life));
+  const plan = options.plan(life);
+  const wayBack = options.wayBack?.(life) ?? [];
+  const transfers = transferController(dependencies as unknown as ControllerDependencies, {
+    planOf: ({ rollback }) => (rollback === undefined ? plan : [...plan, ...wayBack]),
+    ...(options.chores === undefined ? {} : { chores: options.chores }),
+  });
   const manager = createManager({
     client,
     clock,
@@ -241,7 +257,7 @@ function createLife(outer: Clock): Life {
 
 const WRITES = ['create', 'update', 'updateStatus', 'patch', 'delete'];
 
-function mortal(client: Client, life: Life, onWrite: (point: string, life: Life) => unknown): Client {
+export function mortal(client: Client, life: Life, onWrite: (point: string, life: Life) => unknown): Client {
   return new Proxy(client, {
     get(target, name: keyof Client) {
       if (name === 'watch') {
@@ -289,6 +305,9 @@ export function transferOf(name: string, spec: Partial<TransferSpec> = {}): Tran
       container: 'web',
       sourceServerRef: { name: 'alpha' },
       targetServerRef: { name: 'beta' },
+      rollbackWindow: '48h',
+      onSoakFailure: 'Keep',
+      retention: { source: 'Keep' },
       suspend: false,
       cancel: false,
       ...spec,
