@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { checkLicences } from './check-licences.ts';
 import { checkErrorCodes } from './check-error-codes.ts';
+import { checkRunbook } from './check-runbook.ts';
 import { startControlPlane } from './control-plane.ts';
 
 /**
@@ -78,6 +79,7 @@ if (wanted('static')) {
   for (const [title, problems] of [
     ['licences', checkLicences(root)],
     ['error codes', checkErrorCodes(root)],
+    ['runbook', checkRunbook(root)],
   ] as const) {
     process.stdout.write(`\n## ${title}\n${problems.length === 0 ? 'ok' : `FAILED\n  ${problems.join('\n  ')}`}\n`);
     if (problems.length > 0) broken = true;
@@ -103,8 +105,8 @@ if (wanted('conformance') || wanted('fleet')) {
     const { env } = controlPlane;
     if (wanted('conformance'))
       await runTap('conformance tests', below('conformance'), { jobs: 2, timeoutSeconds: 900, env });
-    // One at a time: each starts servers of its own, and two cores have enough to do with one fleet.
-    if (wanted('fleet')) await runTap('fleet tests', below('fleet'), { jobs: 1, timeoutSeconds: 900, env });
+    // Each has servers and a subnet of its own, and waits more than it works.
+    if (wanted('fleet')) await runTap('fleet tests', below('fleet'), { jobs: 2, timeoutSeconds: 900, env });
   } finally {
     controlPlane.stop();
   }

@@ -14,7 +14,7 @@ import { transferController } from '../../controllers/transfer/controller.ts';
 import { ConfigMaps, Events, Leases, Namespaces, Secrets } from '../../src/api/core.ts';
 import { API_VERSION } from '../../src/api/meta.ts';
 import { ManagedServers, PlatformConfigs, Services, Transfers } from '../../src/api/resources.ts';
-import type { ManagedServer, PlatformConfig, Service } from '../../src/api/resources.ts';
+import type { ManagedServer, PlatformConfig, Service, TransferStatus } from '../../src/api/resources.ts';
 import { GridferryError } from '../../src/errors.ts';
 import { isReason } from '../../src/home/api-error.ts';
 import { connectCluster } from '../../src/home/cluster/cluster-client.ts';
@@ -125,10 +125,9 @@ async function doEverything(t: Test, cluster: RealCluster, { system, kubeconfig 
   const { client } = controllers;
   const redactor = createRedactor();
   const secrets = createSecretResolver({ client });
-  let failures = 0;
+  let busy = true;
   const plan = modelPlan(newModel(), (point) => {
-    // The same failure twice: one Event, counted up.
-    if (point === 'create-containers/apply/before' && failures++ < 2) {
+    if (busy && point === 'create-containers/apply/before') {
       throw new GridferryError('GF_TEST_BUSY', 'try again later.', { class: 'retryable' });
     }
   });
@@ -144,7 +143,6 @@ async function doEverything(t: Test, cluster: RealCluster, { system, kubeconfig 
     },
     dns: { cloudflare: () => ({ findZone: async () => undefined }) },
   } as unknown as ControllerDependencies;
-  const transfers = transferController(dependencies, plan);
   const others = [managedServerController, serviceController, platformConfigController].map((make) =>
     make(dependencies),
   ) as unknown as ControllerDefinition[];
@@ -168,15 +166,24 @@ async function doEverything(t: Test, cluster: RealCluster, { system, kubeconfig 
   await cluster.client.create(Transfers, {
     ...{ apiVersion: API_VERSION, kind: 'Transfer', metadata: { name: 'move', namespace }, spec: moved },
   });
-  const second = managerOf(transfers.definition);
-  await second.start();
-  await until('the end of the transfer', async () => {
-    const { status } = await cluster.client.get(Transfers, { namespace, name: 'move' });
-    return status?.phase === 'Completed';
-  });
-  await second.flushEvents();
-  await second.stop();
-  await transfers.close();
+  /** As a process that ends when the transfer has come so far. */
+  const moveUntil = async (what: string, reached: (status: TransferStatus) => boolean): Promise<void> => {
+    const transfers = transferController(dependencies, { planOf: () => plan });
+    const manager = managerOf(transfers.definition);
+    await manager.start();
+    await until(what, async () => {
+      const { status } = await cluster.client.get(Transfers, { namespace, name: 'move' });
+      return status !== undefined && reached(status);
+    });
+    await manager.flushEvents();
+    await manager.stop();
+    await transfers.close();
+  };
+  // The same failure twice: one Event, counted up.
+  await moveUntil('a failure', ({ steps = [] }) => steps.some(({ attempts }) => attempts > 1));
+  busy = false;
+  // Another process takes back the locks that the first one left.
+  await moveUntil('the end of the transfer', ({ phase }) => phase === 'Completed');
   const recorder = createEventRecorder({ client, clock: systemClock, random: Math.random, log, instance: 'test' });
   const object = await client.get(Transfers, { namespace, name: 'move' });
   for (let time = 0; time < 2; time++) {
@@ -247,10 +254,12 @@ for (const [what, scope] of [
         'list config maps': () => client.list(ConfigMaps, { namespace }),
         'list namespaces': () => client.list(Namespaces),
         'read another namespace': () => client.get(Namespaces, { namespace: '', name: namespace }),
-        'change a lock': () => client.update(Leases, { ...lease, metadata: { ...lease.metadata, name: 'other' } }),
         ...(scope(namespace).length === 0
           ? {}
           : {
+              'change a Lease of its own namespace': () =>
+                client.update(Leases, { ...lease, metadata: { ...lease.metadata, name: 'other' } }),
+              'list leases everywhere': () => client.list(Leases),
               'list transfers everywhere': () => client.list(Transfers),
               'list transfers of another namespace': () => client.list(Transfers, { namespace: 'default' }),
               'read a secret of another namespace': () => client.get(Secrets, { namespace: 'default', name: 'x' }),

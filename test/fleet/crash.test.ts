@@ -1,26 +1,22 @@
-import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { servedTypes, Transfers } from '../../src/api/resources.ts';
 import type { Transfer } from '../../src/api/resources.ts';
-import { openLocalHome } from '../../src/home/local-client.ts';
-import type { LocalHome } from '../../src/home/local-client.ts';
-import { createSchemaAdmission } from '../../src/home/schema-admission.ts';
 import { startCloudflareStandIn } from '../../src/sandbox/cloudflare-stand-in.ts';
 import { fleetDown, fleetUp, shapeLink } from '../../src/sandbox/fleet.ts';
 import { importTinyImage } from '../../src/sandbox/image.ts';
 import { fleetShell } from '../support/fleet-shell.ts';
 import type { ServerName } from '../support/fleet-shell.ts';
+import { prepareProcessHome, startGridferryProcess } from '../support/gridferry-process.ts';
+import type { ProcessHome } from '../support/gridferry-process.ts';
 import { watchContainers } from '../support/sightings.ts';
 
 /** kill -9 of the real program at every place where it hurts, and the next start: on real servers. */
 
 const FLEET = 't-crash';
 const AT_ONCE = 4;
-t.setTimeout(300_000);
+t.setTimeout(600_000);
 
 /** It stops slowly, and writes to its volume as it does: what makes the moments of a stop and a last copy long. */
 const image = {
@@ -82,7 +78,7 @@ const cases: readonly Case[] = [
     name: 'uploading',
     when: 'while it uploads',
     megabytes: 40,
-    dies: (view) => running(view, 'precopy-data') && (view.status?.bytesDone ?? 0) > 0,
+    dies: (view) => running(view, 'upload') && (view.status?.bytesDone ?? 0) > 0,
   },
   { name: 'pending', when: 'while it is Pending', dies: ({ status }) => status?.phase === 'Pending' },
   { name: 'preparing', when: 'while it prepares', dies: ({ status }) => status?.phase === 'Preparing' },
@@ -164,50 +160,28 @@ async function startService(one: Case, port: number): Promise<void> {
   );
 }
 
-interface Home {
-  readonly manifests: string;
-  readonly args: readonly string[];
-  status(): Promise<Transfer['status']>;
+interface Home extends ProcessHome {
   cancel(): Promise<void>;
 }
 
 async function prepareHome(one: Case): Promise<Home> {
-  const base = join(folder, one.name);
-  const manifests = join(base, 'manifests');
-  const state = join(base, 'state');
-  const secrets = join(base, 'secrets');
-  await mkdir(manifests, { recursive: true });
-  for (const [name, key, value] of [
-    ['fleet-ssh', 'ssh-privatekey', await readFile(fleet.privateKeyPath, 'utf8')],
-    ['cloudflare', 'token', 'demo'],
-  ] as const) {
-    await mkdir(join(secrets, 'default', name), { recursive: true, mode: 0o700 });
-    await writeFile(join(secrets, 'default', name, key), value, { mode: 0o600 });
-  }
-  await chmod(secrets, 0o700);
-  const documents = fleet.servers.map(
-    ({ name, address }) => `apiVersion: gridferry.io/v1alpha1
-kind: ManagedServer
-metadata: {name: ${name}}
-spec:
-  address: ${address}
-  ssh: {user: root, credentialsRef: {name: fleet-ssh}, hostKeyPolicy: AcceptNew}
-`,
-  );
+  const home = await prepareProcessHome(t, join(folder, one.name), fleet);
   if (one.dns) {
-    documents.push(`apiVersion: gridferry.io/v1alpha1
+    await home.write(
+      'platform.yaml',
+      `apiVersion: gridferry.io/v1alpha1
 kind: PlatformConfig
 metadata: {name: default}
 spec:
   domain: ferry.example
   cloudflare: {apiTokenRef: {name: cloudflare, key: token}, apiBaseURL: ${cloudflare.baseUrl}}
   resolvers: ['${cloudflare.dnsAddress}']
-`);
+`,
+    );
   }
-  await writeFile(join(manifests, 'servers.yaml'), documents.join('---\n'));
   const writeTransfer = (cancel: boolean): Promise<void> =>
-    writeFile(
-      join(manifests, 'move.yaml'),
+    home.write(
+      'move.yaml',
       `apiVersion: gridferry.io/v1alpha1
 kind: Transfer
 metadata: {name: move}
@@ -216,56 +190,21 @@ spec:
   sourceServerRef: {name: alpha}
   targetServerRef: {name: beta}
   healthCheck: {http: {path: /, port: 80}}
-  soak: ${one.soak ?? '500ms'}
+  soak: { duration: ${one.soak ?? '500ms'} }
+  forwardFor: 0s
   cancel: ${String(cancel)}
 `,
     );
   await writeTransfer(false);
-  let home: LocalHome | undefined;
-  t.teardown(() => home?.close());
-  return {
-    manifests,
-    args: ['run', manifests, '--state', state, '--secrets-dir', secrets, '--log-level', 'warn'],
-    async status() {
-      try {
-        home ??= openLocalHome({
-          stateDir: state,
-          readOnly: true,
-          types: servedTypes,
-          admission: createSchemaAdmission(),
-        });
-        return (await home.get(Transfers, { namespace: 'default', name: 'move' })).status;
-      } catch {
-        // The program has not come so far as to make its store, or to read the file.
-        return undefined;
-      }
-    },
-    cancel: () => writeTransfer(true),
-  };
-}
-
-interface Run {
-  readonly child: ChildProcess;
-  readonly exit: Promise<number | null>;
-  readonly said: () => string;
-}
-
-function gridferry(args: readonly string[]): Run {
-  const child = spawn(process.execPath, ['bin/gridferry.js', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-  t.teardown(() => void child.kill('SIGKILL'));
-  let text = '';
-  child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (text += chunk.toString()));
-  const exit = new Promise<number | null>((resolve) => child.once('close', resolve));
-  return { child, exit, said: () => text };
+  return { ...home, cancel: () => writeTransfer(true) };
 }
 
 /** Runs until the moment has come, and kills. Answers the state it left behind. */
 async function runAndKill(one: Case, home: Home): Promise<Transfer['status']> {
-  const { child, exit, said } = gridferry(home.args);
+  const { child, exit, said } = startGridferryProcess(t, home.args);
   const seen: View['seen'] = (server, action) => sightings.count(server, one.name, action) > 0;
   let cancelled = false;
-  for (const deadline = Date.now() + 60_000; Date.now() < deadline;) {
+  for (const deadline = Date.now() + 180_000; Date.now() < deadline;) {
     const status = await home.status();
     const view = { status, seen };
     if (one.cancels?.(view) === true && !cancelled) {
@@ -290,7 +229,7 @@ async function tryCase(one: Case, port: number): Promise<() => Promise<unknown>>
   const before = await hashOf('alpha', one.name);
   if (one.dns === true) cloudflare.fail({ how: 'lost-answer', method: 'POST', path: 'batch' });
   const left = await runAndKill(one, home);
-  const again = gridferry([...home.args, '--once']);
+  const again = startGridferryProcess(t, [...home.args, '--once']);
   const code = await again.exit;
   const status = await home.status();
 

@@ -37,7 +37,6 @@ t.teardown(async () => {
 });
 await Promise.all([
   gridferry.addServers(fleet),
-  gridferry.addSecret('cloudflare', { token: 'right-token' }),
   gridferry.addSecret('other-cloudflare', { token: 'wrong-token' }),
   importTinyImage(FLEET, 'alpha', 'web:1', webImage),
 ]);
@@ -89,16 +88,7 @@ void t.test('without a PlatformConfig a condition says what to do by hand', asyn
   t.equal(step(transfer, 'plan-dns')?.state, 'Skipped');
   t.equal(recordOf('plain')?.content, ALPHA);
 
-  await gridferry.client.create(PlatformConfigs, {
-    apiVersion: 'gridferry.io/v1alpha1',
-    kind: 'PlatformConfig',
-    metadata: { name: 'default', namespace: 'default' },
-    spec: {
-      domain: ZONE,
-      cloudflare: { apiTokenRef: { name: 'cloudflare', key: 'token' }, apiBaseURL: cloudflare.baseUrl },
-      resolvers: [cloudflare.dnsAddress],
-    },
-  } as unknown as PlatformConfig);
+  await gridferry.addPlatform(ZONE, cloudflare, 'right-token');
 });
 
 void t.test('the record moves to the target, with a short TTL meanwhile and its own afterwards', async (t) => {
@@ -167,7 +157,7 @@ void t.test('a token without permission is found out before anything is touched'
   };
   await configure({ cloudflare: { apiTokenRef: { name: 'other-cloudflare' } } } as never);
   await move('unknown');
-  await refused('unknown', 'plan-dns');
+  await refused('unknown', 'preflight');
   await configure({ cloudflare: { apiTokenRef: { name: 'cloudflare' } } } as never);
   // It may read, and not write.
   cloudflare.fail({ how: 'auth-error', path: 'batch', method: 'POST' });
@@ -181,7 +171,7 @@ void t.test('a record that points elsewhere is left alone, unless the user says 
   const transfer = await gridferry.ended('foreign');
   t.match(transfer.status, {
     phase: 'Failed',
-    failure: { step: 'plan-dns', code: 'GF_DNS_NOT_OURS', message: /203\.0\.113\.9, which is not the source server/ },
+    failure: { step: 'preflight', code: 'GF_DNS_NOT_OURS', message: /203\.0\.113\.9, which is not the source server/ },
   });
   t.same(recordOf('foreign'), before);
   t.equal(await field('alpha', 'foreign', '{{.State.Running}}'), 'true');
@@ -194,7 +184,7 @@ void t.test('a record that points elsewhere is left alone, unless the user says 
 
 void t.test('a cancel after the cutover puts the record back as it was', async (t) => {
   const before = recordOf('soaking');
-  await move('soaking', { soak: '60s' });
+  await move('soaking', { soak: { duration: '60s', failureThreshold: 3 } });
   const there = await gridferry.until('soaking', (transfer) => step(transfer, 'soak')?.state === 'Running', 60_000);
   t.match(there.status, { phase: 'Verifying' });
   t.equal(recordOf('soaking')?.content, BETA);

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import t from 'tap';
 import { captureContainer, inspectContainer } from '../../src/docker/container-capture.ts';
 import { unsupportedBy } from '../../src/docker/container-body.ts';
@@ -14,9 +13,9 @@ import {
   inspectState,
   setRestartPolicy,
   startContainer,
-  stopContainer,
   waitHealthy,
 } from '../../src/docker/lifecycle.ts';
+import { readyToStop, stopContainer } from '../../src/docker/stop.ts';
 import { ensureContainer, ensureNetwork, ensureVolume, removeMarked } from '../../src/docker/recreate.ts';
 import type { Ensured } from '../../src/docker/recreate.ts';
 import { captureService } from '../../src/docker/service-capture.ts';
@@ -24,8 +23,8 @@ import type { ServiceCapture } from '../../src/docker/service-capture.ts';
 import { copyWritableLayer, readWritableChanges } from '../../src/docker/writable-layer.ts';
 import { fleetDown, fleetExec, fleetUp, startService, stopService } from '../../src/sandbox/fleet.ts';
 import { buildLayeredImage, importTinyImage } from '../../src/sandbox/image.ts';
-import { connectSsh } from '../../src/ssh/ssh-host.ts';
 import type { SshHost } from '../../src/ssh/ssh-host.ts';
+import { logIn } from '../support/log-in.ts';
 
 const FLEET = 't-docker';
 const marks = { 'gridferry.io/transfer': '6b0c4e0a-uid' };
@@ -36,20 +35,11 @@ t.setTimeout(240_000);
 t.teardown(() => fleetDown(FLEET));
 await fleetDown(FLEET);
 const fleet = await fleetUp({ name: FLEET, subnet: '10.99.42.0/24', servers: ['alpha', 'beta'] });
-const privateKey = await readFile(fleet.privateKeyPath);
 
 async function login(server: string, user: string): Promise<SshHost> {
   const found = fleet.servers.find(({ name }) => name === server);
   if (found === undefined) throw new Error(server);
-  const host = await connectSsh({
-    name: server,
-    address: found.address,
-    port: 22,
-    user,
-    credentials: { privateKey },
-    hostKey: { pinned: found.hostKeyFingerprint },
-    sudo: false,
-  });
+  const host = await logIn(fleet, found, user);
   t.teardown(() => host.close());
   return host;
 }
@@ -398,15 +388,15 @@ void t.test('the life of a container', async (t) => {
     t.same(await setRestartPolicy(alpha, 'trap', never), always);
     t.same(await setRestartPolicy(alpha, 'trap', never), never);
     await new Promise((resolve) => setTimeout(resolve, 300));
-    let gone = 0;
-    const stopped = await stopContainer(alpha, 'trap', { onProcessGone: () => (gone += 1) });
+    const ready = await readyToStop(alpha, ['trap']);
+    const stopping = ready.stop('trap');
+    await stopping.gone;
+    const stopped = await stopping.settled;
+    ready.close();
     t.match(stopped, { wasRunning: true, exitCode: 7 });
-    t.equal(gone, 1);
-    const { signalledMs, processGoneMs, stoppedMs } = stopped.timings;
-    t.ok(signalledMs <= processGoneMs && processGoneMs <= stoppedMs);
-    t.comment(
-      `gone ${(processGoneMs - signalledMs).toFixed(0)} ms, Docker done ${(stoppedMs - signalledMs).toFixed(0)} ms after the stop call`,
-    );
+    const { processGoneMs, stoppedMs } = stopped.timings;
+    t.ok(processGoneMs <= stoppedMs);
+    t.comment(`gone ${processGoneMs.toFixed(0)} ms, Docker done ${stoppedMs.toFixed(0)} ms after the stop call`);
     t.equal((await containerLogsTail(alpha, 'trap')).trim(), 'bye');
     t.match(await stopContainer(alpha, 'trap'), { wasRunning: false, exitCode: 7 });
     t.match(await inspectState(alpha, 'trap'), { running: false, restartPolicy: never, pid: 0 });

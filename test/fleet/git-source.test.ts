@@ -138,6 +138,8 @@ function visibleToOthers(): string {
     .join('\n');
 }
 
+t.setTimeout(240_000);
+
 void t.test('over https, with a token that is seen nowhere but by the server it is for', async (t) => {
   const { root, remote, run, applied, reason, until, privateFile, state } = scene(t);
   const server = await overHttps(t, remote, root);

@@ -175,7 +175,8 @@ spec:
   sourceServerRef: {name: alpha}
   targetServerRef: {name: beta}
   healthCheck: {http: {path: /health, port: 80}}
-  soak: 500ms
+  soak: { duration: 500ms }
+  forwardFor: 0s
 `);
     const from = Date.now();
     const since = (): string => `${((Date.now() - from) / 1000).toFixed(1)} s`;
@@ -225,7 +226,7 @@ spec:
 
   /** Waits until so many steps are over as chance will have it, and a little longer. */
   async function moment(name: string): Promise<string> {
-    const [steps, more] = [Math.floor(random() * 20), Math.floor(random() * 400)];
+    const [steps, more] = [Math.floor(random() * 26), Math.floor(random() * 400)];
     for (const deadline = Date.now() + 60_000; ; await delay(25)) {
       const { status } = await client.get(Transfers, { namespace, name });
       const done = status?.steps?.filter(({ state }) => state === 'Done' || state === 'Skipped').length ?? 0;

@@ -11,7 +11,9 @@ import { fleetShell, webImage } from '../support/fleet-shell.ts';
 const NAME = 't-local';
 const root = join(import.meta.dirname, '../..');
 
+t.setTimeout(180_000);
 t.teardown(() => fleetDown(NAME));
+await fleetDown(NAME);
 const fleet = await fleetUp({ name: NAME, subnet: '10.99.53.0/24', servers: ['alpha', 'beta'] });
 const shell = fleetShell(NAME);
 const disk = join(fleet.dir, 'servers/alpha/root/root');
@@ -58,7 +60,13 @@ function move(name: string, from: string, to: string): object {
   return {
     kind: 'Transfer',
     metadata: { name },
-    spec: { container: 'web', sourceServerRef: { name: from }, targetServerRef: { name: to }, soak: '1s' },
+    spec: {
+      container: 'web',
+      sourceServerRef: { name: from },
+      targetServerRef: { name: to },
+      soak: { duration: '1s' },
+      forwardFor: '0s',
+    },
   };
 }
 

@@ -318,7 +318,11 @@ void t.test('a server that is offline is waited for', async (t) => {
 });
 
 void t.test('of two transfers of one container the second waits, says for which, and does no harm then', async (t) => {
-  await gridferry.transfer('first', { container: 'web', suspend: false, soak: '3s' });
+  await gridferry.transfer('first', {
+    container: 'web',
+    suspend: false,
+    soak: { duration: '3s', failureThreshold: 3 },
+  });
   await gridferry.until('first', ({ status }) => status?.sourceServer !== undefined);
   await gridferry.transfer('second', { container: 'web' });
   const { status } = await gridferry.until('second', (second) => second.status?.queuePosition !== undefined, 20_000);

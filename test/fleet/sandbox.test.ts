@@ -259,9 +259,9 @@ async function namespaces(pids: readonly number[]): Promise<Set<string>> {
 }
 
 async function memoryLimits(): Promise<string[]> {
-  const script =
-    'cat /sys/fs/cgroup/memory/gridferry-*-alpha/*/memory.limit_in_bytes || cat /sys/fs/cgroup/gridferry-*-alpha/*/memory.max';
-  return (await fleetExec(name, 'alpha', ['sh', '-c', script])).stdout.trim().split('\n');
+  const script = 'cat /sys/fs/cgroup/memory/"$1"/*/memory.limit_in_bytes || cat /sys/fs/cgroup/"$1"/*/memory.max';
+  const group = `${layout.cgroupPrefix}alpha`;
+  return (await fleetExec(name, 'alpha', ['sh', '-c', script, 'sh', group])).stdout.trim().split('\n');
 }
 
 /** Tries until the service behind a port that is just being published answers; a hang ends with a TimeoutError. */
