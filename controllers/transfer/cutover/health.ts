@@ -151,12 +151,14 @@ export async function probeOnce(context: TransferContext): Promise<string | unde
 function unusable(
   place: Place,
   { container }: Endpoint,
-  { running, restarting, exitCode }: ContainerState,
+  { running, restarting, exitCode, restartPolicy }: ContainerState,
   dead: AbortController,
 ): ProbeResult | undefined {
   if (running && !restarting) return undefined;
   const reason = `container ${container.name} ended with exit code ${String(exitCode)}`;
-  if (!running) {
+  // One that its engine always starts again is on its way: the engine itself was restarted.
+  const comesBack = restartPolicy.name === 'always' || restartPolicy.name === 'unless-stopped';
+  if (!running && !comesBack) {
     dead.abort(
       new GridferryError(
         'GF_CONTAINER_EXITED',
