@@ -53,7 +53,11 @@ const stepOf = ({ status }: Transfer, name: string): { readonly state: string } 
 void t.test('the status says where the downtime went, and nothing acknowledged is lost', async (t) => {
   await docker('alpha', 'run', '-d', '--name', 'app', '-p', '8080:80', '-v', 'app:/data', 'app:1');
   const load = startAppending(addresses, 8080);
-  await gridferry.transfer('app', { container: 'app', healthCheck: { http: { path: '/health', port: 80 } } as never });
+  await gridferry.transfer('app', {
+    forwardFor: '0s',
+    container: 'app',
+    healthCheck: { http: { path: '/health', port: 80 } } as never,
+  });
   const { status } = await completed('app');
   await load.stop();
   const { downtimeStart = '', downtimeEnd = '', downtimeSeconds = 0, downtime = {} } = status ?? {};
@@ -73,7 +77,7 @@ void t.test('the status says where the downtime went, and nothing acknowledged i
 void t.test('while Docker cleans up, data are copied and compared, and nothing starts at the target', async (t) => {
   await run('frozen', 'echo ended >>/data/log; exit 0');
   const freeze = await whenGone('frozen', 'kill -STOP $(pidof dockerd)');
-  await gridferry.transfer('frozen', { container: 'frozen', writableLayer: 'Discard' });
+  await gridferry.transfer('frozen', { forwardFor: '0s', container: 'frozen', writableLayer: 'Discard' });
   await freeze.ended;
   const thaw = (): Promise<string> => sh('alpha', 'kill -CONT $(pidof dockerd)');
   try {
@@ -89,7 +93,7 @@ void t.test('while Docker cleans up, data are copied and compared, and nothing s
 
 void t.test('without the watch on its processes the stop is known a little later', async (t) => {
   await run('unwatched', 'sleep 1; echo ended >>/data/log; exit 0');
-  await gridferry.transfer('unwatched', { container: 'unwatched' });
+  await gridferry.transfer('unwatched', { forwardFor: '0s', container: 'unwatched' });
   // The shell around the watch ends with it; the container's own shell is not meant.
   await sh('alpha', 'until pkill -x tail; do sleep 0.02; done');
   const { status } = await completed('unwatched');
@@ -100,7 +104,7 @@ void t.test('without the watch on its processes the stop is known a little later
 void t.test('a connection that breaks right after the stop costs time and nothing else', async (t) => {
   await run('cut', 'echo ended >>/data/log; exit 0');
   const cut = await whenGone('cut', 'pkill -f "^sshd: root"');
-  await gridferry.transfer('cut', { container: 'cut' });
+  await gridferry.transfer('cut', { forwardFor: '0s', container: 'cut' });
   await cut.ended;
   await completed('cut');
   t.equal(await logOf('cut'), 'begun\nended\nbegun');
@@ -109,7 +113,7 @@ void t.test('a connection that breaks right after the stop costs time and nothin
 
 void t.test('a container that does not listen is killed after its own timeout', async (t) => {
   await run('deaf', '', '--stop-timeout', '1');
-  await gridferry.transfer('deaf', { container: 'deaf' });
+  await gridferry.transfer('deaf', { forwardFor: '0s', container: 'deaf' });
   await completed('deaf');
   t.equal(await field('alpha', 'deaf', '{{.State.ExitCode}}'), '137');
   t.equal(await logOf('deaf'), 'begun\nbegun');
@@ -128,7 +132,7 @@ void t.test('dependents stop first and start last, and those that do not depend 
   await run('blog-db-1', quick, ...labels('db', ''));
   await run('blog-cache-1', quick, ...labels('cache', ''));
   await run('blog-web-1', quick, ...labels('web', 'db:service_started:false,cache:service_started:false'));
-  await gridferry.transfer('blog', { composeProject: 'blog' });
+  await gridferry.transfer('blog', { forwardFor: '0s', composeProject: 'blog' });
   await completed('blog');
   for (const needed of ['blog-db-1', 'blog-cache-1']) {
     t.ok((await time('alpha', 'blog-web-1', 'FinishedAt')) < (await time('alpha', needed, 'FinishedAt')));
@@ -142,8 +146,8 @@ void t.test('nothing is left that stood by', async (t) => {
   for (const server of ['alpha', 'beta'] as const) {
     t.equal(await sh(server, standing), '');
     t.same(
-      // The helper that forwards the old address still runs.
-      (await leftovers(server)).filter((line) => !/^(container|volume|network|image) [a-z0-9]/.test(line)),
+      // What was moved bears the transfer's mark, and stays.
+      (await leftovers(server)).filter((line) => !/^(container|volume|network) [a-z0-9]/.test(line)),
       [],
     );
   }
